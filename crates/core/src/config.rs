@@ -1,0 +1,241 @@
+//! Every knob, with unit, default, range and source.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use crate::limits::Limits;
+
+/// An address and the length of its network's prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cidr {
+    /// The address itself, host bits included.
+    pub address: IpAddr,
+    /// Bits of the network part: 0 to 32, or 0 to 128.
+    pub prefix_len: u8,
+}
+
+/// What the device takes off our hands, in the direction out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offloads {
+    /// It finishes TCP and UDP checksums.
+    pub checksum: bool,
+    /// It cuts TCP super-segments over IPv4.
+    pub tso4: bool,
+    /// It cuts TCP super-segments over IPv6.
+    pub tso6: bool,
+    /// It cuts UDP super-datagrams (USO), both families.
+    pub uso: bool,
+}
+
+/// One host.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our own addresses.
+    pub addresses: Vec<Cidr>,
+    /// Whether flows to every other address are taken too, as a gateway does. Such a stack
+    /// answers a packet whose hop limit runs out here with "time exceeded".
+    pub any_address: bool,
+    /// Whether echo requests to other addresses go to the application, instead of being
+    /// answered by the stack or dropped.
+    pub echo_to_application: bool,
+    /// Largest packet of the link, in octets: 1280 (or 68 without IPv6) to 65535.
+    pub mtu: usize,
+    /// What the device does for us.
+    pub offloads: Offloads,
+    /// Which shard of a sharded host this stack is; in every handle it makes.
+    pub shard: u8,
+    /// Hop limit of what we send where a socket has none of its own. Default 64.
+    pub hop_limit: u8,
+    /// Defaults of TCP connections.
+    pub tcp: TcpConfig,
+    /// Bounds of every queue and table.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            any_address: false,
+            echo_to_application: false,
+            mtu: 1500,
+            offloads: Offloads::default(),
+            shard: 0,
+            hop_limit: 64,
+            tcp: TcpConfig::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What all TCP connections of a stack share.
+#[derive(Clone, Debug)]
+pub struct TcpConfig {
+    /// Smallest retransmission timeout. Default 200 ms, as Linux; RFC 6298 says 1 s SHOULD.
+    pub rto_min: Duration,
+    /// Largest retransmission timeout. Default 120 s; RFC 6298 (2.5) wants at least 60 s.
+    pub rto_max: Duration,
+    /// Retransmission timeout before the first measurement. Default 1 s (RFC 6298, 2.1).
+    pub rto_initial: Duration,
+    /// Times a SYN is sent again before `TimedOut`. Default 6, as Linux (127 s).
+    pub syn_retries: u8,
+    /// Times a SYN|ACK is sent again. Default 5.
+    pub syn_ack_retries: u8,
+    /// How long an acknowledgement may wait for company. Default 40 ms; RFC 9293 section
+    /// 3.8.6.3 allows below 500 ms.
+    pub delayed_ack: Duration,
+    /// How long TIME-WAIT lasts. Default 60 s, as Linux; RFC 9293 says 2 MSL.
+    pub time_wait: Duration,
+    /// How long FIN-WAIT-2 lasts after a full close. Default 60 s, as Linux.
+    pub fin_wait_2: Duration,
+    /// Offer timestamps (RFC 7323). Default true.
+    pub timestamps: bool,
+    /// Offer selective acknowledgements (RFC 2018). Default true.
+    pub sack: bool,
+    /// Offer window scaling (RFC 7323). Default true.
+    pub window_scaling: bool,
+    /// Options of connections that set none of their own.
+    pub defaults: TcpOptions,
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        Self {
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(120),
+            rto_initial: Duration::from_secs(1),
+            syn_retries: 6,
+            syn_ack_retries: 5,
+            delayed_ack: Duration::from_millis(40),
+            time_wait: Duration::from_secs(60),
+            fin_wait_2: Duration::from_secs(60),
+            timestamps: true,
+            sack: true,
+            window_scaling: true,
+            defaults: TcpOptions::default(),
+        }
+    }
+}
+
+/// Which congestion controller a connection uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CongestionControl {
+    /// RFC 9438.
+    #[default]
+    Cubic,
+    /// RFC 5681 with RFC 6582.
+    Reno,
+}
+
+/// When the application closes a connection that still has octets to send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Linger {
+    /// Send them in the background, then FIN: what sockets do by default.
+    #[default]
+    Background,
+    /// Forget them and send RST (`SO_LINGER` with zero).
+    Reset,
+}
+
+/// Keep-alive probes (RFC 9293 section 3.8.4): off unless asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe. Linux's default 2 h.
+    pub idle: Duration,
+    /// Time between probes. Linux's default 75 s.
+    pub interval: Duration,
+    /// Unanswered probes before the connection is given up. Linux's default 9.
+    pub count: u8,
+}
+
+/// Options of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Send small segments at once: no Nagle (RFC 9293 section 3.7.4).
+    pub nodelay: bool,
+    /// Hold back less than a full segment until told otherwise (`TCP_CORK`), at most 200 ms.
+    pub cork: bool,
+    /// Acknowledge the end of each turn at once instead of delaying.
+    pub quick_ack: bool,
+    /// Keep-alive probes.
+    pub keep_alive: Option<KeepAlive>,
+    /// How long sent octets may stay unacknowledged before `TimedOut` (RFC 9293 section
+    /// 3.8.3, threshold R2). `None`: Linux's measure, about 15 minutes of backed-off resends.
+    pub user_timeout: Option<Duration>,
+    /// What closing does to octets not sent yet.
+    pub linger: Linger,
+    /// Most octets of memory that unsent and unacknowledged data may pin.
+    pub send_buffer: usize,
+    /// Most octets of memory that unread data may pin; the window follows from it.
+    pub receive_buffer: usize,
+    /// How the sending rate is found.
+    pub congestion: CongestionControl,
+    /// Clamp on the segment size that we announce and send, in octets of payload.
+    pub mss: Option<u16>,
+    /// IPv4 TTL or IPv6 hop limit; `None`: the stack's.
+    pub hop_limit: Option<u8>,
+    /// DSCP and ECN octet.
+    pub traffic_class: u8,
+    /// Bind although the port is in TIME-WAIT, or share it (`SO_REUSEADDR`).
+    pub reuse_address: bool,
+    /// Several listeners on one port (`SO_REUSEPORT`).
+    pub reuse_port: bool,
+    /// An IPv6 wildcard listener takes no IPv4 (`IPV6_V6ONLY`).
+    pub only_v6: bool,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self {
+            nodelay: false,
+            cork: false,
+            quick_ack: false,
+            keep_alive: None,
+            user_timeout: None,
+            linger: Linger::Background,
+            send_buffer: 4 << 20,
+            receive_buffer: 4 << 20,
+            congestion: CongestionControl::Cubic,
+            mss: None,
+            hop_limit: None,
+            traffic_class: 0,
+            reuse_address: true,
+            reuse_port: false,
+            only_v6: false,
+        }
+    }
+}
+
+/// Options of one datagram socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpOptions {
+    /// Most octets of memory that unread datagrams may pin.
+    pub receive_buffer: usize,
+    /// Most octets of memory that unsent datagrams may pin.
+    pub send_buffer: usize,
+    /// IPv4 TTL or IPv6 hop limit; `None`: the stack's.
+    pub hop_limit: Option<u8>,
+    /// DSCP and ECN octet.
+    pub traffic_class: u8,
+    /// Share the port (`SO_REUSEADDR`).
+    pub reuse_address: bool,
+    /// Datagrams to a broadcast address are allowed.
+    pub broadcast: bool,
+    /// An IPv6 wildcard socket takes no IPv4 (`IPV6_V6ONLY`).
+    pub only_v6: bool,
+}
+
+impl Default for UdpOptions {
+    fn default() -> Self {
+        Self {
+            receive_buffer: 1 << 20,
+            send_buffer: 1 << 20,
+            hop_limit: None,
+            traffic_class: 0,
+            reuse_address: false,
+            broadcast: false,
+            only_v6: false,
+        }
+    }
+}

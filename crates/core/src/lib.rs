@@ -1,0 +1,48 @@
+//! The stack: packets and time in, packets and events out.
+//!
+//! [`Stack`] is one host. It has three inputs (`handle_packet`, `handle_timeout` and the
+//! `call_*` methods) and three outputs (`poll_transmit`, `poll_event`, `poll_timeout`). After
+//! any input, drain `poll_transmit` and `poll_event`; `poll_timeout` then says when to call
+//! `handle_timeout`. Same seed and same inputs give the same outputs, bit for bit.
+//!
+//! There is no clock, thread, socket, global randomness or runtime in here, and the build
+//! proves it: the crate has no `std` and forbids `unsafe`.
+//!
+//! # The path of a packet
+//!
+//! 1. a device (not here) hands over an [`RxPacket`](switchboard_wire::RxPacket)
+//! 2. `ip::ingress`: is it for us, is it whole
+//! 3. `demux::table`: which socket
+//! 4. `tcp::arrives` or `udp`: what it means
+//! 5. `socket`: what the application holds, and hears of
+//!
+//! and back: `tcp::call::send`, `tcp::send::pick`, `tcp::send::emit`, `ip::egress`.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod config;
+pub mod entropy;
+pub mod error;
+pub mod event;
+pub mod limits;
+pub mod socket;
+mod stack;
+pub mod stats;
+
+pub use config::{Cidr, Config, Offloads, TcpConfig, TcpOptions, UdpOptions};
+pub use entropy::Entropy;
+pub use error::{
+    AcceptError, BindError, ConnectError, ListenError, Lost, NoSuchSocket, ReceiveError, SendError,
+    UdpSendError, Unreachable,
+};
+pub use event::{Event, Incoming, Readiness};
+pub use socket::{
+    Accepted, EchoRequest, FlowId, ListenerId, Refusal, Shutdown, SocketEntry, State, TcpId,
+    UdpError, UdpId, UdpMeta,
+};
+pub use stack::Stack;
+pub use stats::{Stats, TcpInfo};
+pub use switchboard_wire::{Checksum, Endpoint, Instant, Protocol, RxPacket, Transmit};

@@ -1,0 +1,193 @@
+//! What an application holds: handles that name sockets, and what comes with a message.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use crate::error::Unreachable;
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// Generational: a stale handle fails, it never names another socket. `shard` says
+        /// which stack of a sharded host it belongs to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name {
+            pub(crate) shard: u8,
+            pub(crate) index: u32,
+            pub(crate) generation: u32,
+        }
+
+        impl $name {
+            /// Which stack of a sharded host it belongs to.
+            #[must_use]
+            pub const fn shard(self) -> u8 {
+                self.shard
+            }
+
+            /// Its place in the stack's table: small, dense, and reused with another
+            /// generation. Good as a key of a table that runs beside the stack's.
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self.index as usize
+            }
+        }
+    };
+}
+
+handle!(
+    /// Names a TCP connection.
+    TcpId
+);
+handle!(
+    /// Names a TCP listener.
+    ListenerId
+);
+handle!(
+    /// Names a UDP socket.
+    UdpId
+);
+handle!(
+    /// Names a flow that waits for a verdict.
+    FlowId
+);
+
+/// A connection taken from a listener's backlog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The connection.
+    pub id: TcpId,
+    /// Our endpoint of it.
+    pub local: SocketAddr,
+    /// The caller's endpoint of it.
+    pub remote: SocketAddr,
+}
+
+/// Which half of a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// We will read no more; what arrives is discarded (acknowledged), as Linux does.
+    Read,
+    /// We will send no more: FIN after what is queued.
+    Write,
+    /// Both.
+    Both,
+}
+
+/// An ICMP error that one of our datagrams drew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpError {
+    /// What it said.
+    pub why: Unreachable,
+    /// Who said it.
+    pub offender: IpAddr,
+    /// Where the datagram was going.
+    pub remote: SocketAddr,
+}
+
+/// One line of the list of sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketEntry {
+    /// Our endpoint.
+    pub local: switchboard_wire::Endpoint,
+    /// The far endpoint; `None` while anyone may call.
+    pub remote: Option<SocketAddr>,
+    /// A TCP connection's state, `Listen` for listeners, `None` for UDP.
+    pub state: Option<State>,
+}
+
+/// The state of a connection (RFC 9293 section 3.3.2), printed in the RFC's spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Waiting for a call.
+    Listen,
+    /// SYN sent, no answer yet.
+    SynSent,
+    /// SYN received and answered.
+    SynReceived,
+    /// Both can send.
+    Established,
+    /// We closed; the peer has not acknowledged it.
+    FinWait1,
+    /// We closed and the peer knows.
+    FinWait2,
+    /// The peer closed, we have not.
+    CloseWait,
+    /// Both closed at once.
+    Closing,
+    /// The peer closed first, then we; it has not acknowledged ours.
+    LastAck,
+    /// Both closed; old segments are left to die.
+    TimeWait,
+    /// No connection.
+    Closed,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Listen => "LISTEN",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECEIVED",
+            Self::Established => "ESTABLISHED",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::FinWait2 => "FIN-WAIT-2",
+            Self::CloseWait => "CLOSE-WAIT",
+            Self::Closing => "CLOSING",
+            Self::LastAck => "LAST-ACK",
+            Self::TimeWait => "TIME-WAIT",
+            Self::Closed => "CLOSED",
+        })
+    }
+}
+
+/// How an incoming flow is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// TCP: RST. UDP: ICMP port unreachable.
+    Reset,
+    /// An ICMP error. Not subject to ICMP rate limits: it is sent on purpose.
+    Unreachable {
+        /// What it says.
+        why: Unreachable,
+        /// Who says it; `None`: the stack's own first address of that family.
+        offender: Option<IpAddr>,
+    },
+    /// No answer at all.
+    Silent,
+}
+
+/// What arrived with a datagram, or shall go out with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpMeta {
+    /// The far endpoint: source of a received datagram, destination of a sent one.
+    pub remote: SocketAddr,
+    /// The near endpoint: destination of a received datagram; source of a sent one, where an
+    /// unspecified address or port 0 means the socket's own.
+    pub local: SocketAddr,
+    /// IPv4 TTL or IPv6 hop limit, in hops. Sent: `None` means the socket's own.
+    pub hop_limit: Option<u8>,
+    /// DSCP and ECN, the whole octet (RFC 2474, RFC 3168).
+    pub traffic_class: u8,
+    /// The datagram must not be fragmented (IPv4 DF; IPv6: no source fragmentation).
+    pub dont_fragment: bool,
+}
+
+/// An ICMP echo request for an address that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EchoRequest {
+    /// Who pings.
+    pub source: IpAddr,
+    /// Whom they ping.
+    pub destination: IpAddr,
+    /// Identifier (RFC 792).
+    pub identifier: u16,
+    /// Sequence number.
+    pub sequence: u16,
+    /// IPv4 TTL or IPv6 hop limit.
+    pub hop_limit: u8,
+    /// What the answer must carry.
+    pub payload: Bytes,
+}
