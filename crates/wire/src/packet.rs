@@ -4,6 +4,7 @@
 //! device read into; a transmit is a small head written inline plus slices of the send queue.
 //! Both may be super-segments: up to 64 KiB of one flow with a segment size beside it.
 
+use alloc::vec::Vec;
 use core::num::NonZeroU16;
 
 use arrayvec::ArrayVec;
@@ -116,6 +117,17 @@ impl Transmit {
     #[must_use]
     pub fn payload_len(&self) -> usize {
         self.payload.iter().map(Bytes::len).sum()
+    }
+
+    /// The whole packet in one piece: a copy, for those who need it so.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut bytes = Vec::with_capacity(self.len());
+        bytes.extend_from_slice(&self.head);
+        for slice in &self.payload {
+            bytes.extend_from_slice(slice);
+        }
+        bytes.into()
     }
 
     /// Whether there is nothing to send.
