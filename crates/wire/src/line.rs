@@ -1,1 +1,0 @@
-//! One packet as one line of text.
