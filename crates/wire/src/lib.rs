@@ -13,6 +13,7 @@ extern crate alloc;
 
 pub mod endpoint;
 pub mod packet;
+pub mod pcapng;
 pub mod time;
 
 pub use endpoint::{Endpoint, Protocol};
