@@ -1,7 +1,9 @@
 //! Every knob, with unit, default, range and source.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::IpAddr;
+use core::str::FromStr;
 use core::time::Duration;
 
 use crate::limits::Limits;
@@ -13,6 +15,67 @@ pub struct Cidr {
     pub address: IpAddr,
     /// Bits of the network part: 0 to 32, or 0 to 128.
     pub prefix_len: u8,
+}
+
+impl From<IpAddr> for Cidr {
+    /// The address alone: a prefix of 32 or 128 bits.
+    fn from(address: IpAddr) -> Self {
+        let prefix_len = if address.is_ipv4() { 32 } else { 128 };
+        Self {
+            address,
+            prefix_len,
+        }
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix_len)
+    }
+}
+
+/// What kept a text from being a [`Cidr`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CidrError {
+    /// What stands before the `/` is no IP address.
+    Address,
+    /// What follows the `/` is no prefix length of that family: 0 to 32, or 0 to 128.
+    PrefixLength,
+}
+
+impl fmt::Display for CidrError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Address => "not an IP address",
+            Self::PrefixLength => "a prefix length is 0 to 32 for IPv4, 0 to 128 for IPv6",
+        })
+    }
+}
+
+impl core::error::Error for CidrError {}
+
+impl FromStr for Cidr {
+    type Err = CidrError;
+
+    /// Reads `10.0.2.2/24`, or an address alone.
+    fn from_str(text: &str) -> Result<Self, CidrError> {
+        let (address, prefix_len) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let whole = Self::from(address.parse::<IpAddr>().map_err(|_| CidrError::Address)?);
+        let Some(prefix_len) = prefix_len else {
+            return Ok(whole);
+        };
+        let prefix_len = prefix_len.parse().map_err(|_| CidrError::PrefixLength)?;
+        if prefix_len > whole.prefix_len {
+            return Err(CidrError::PrefixLength);
+        }
+        Ok(Self {
+            prefix_len,
+            ..whole
+        })
+    }
 }
 
 /// What the device takes off our hands, in the direction out.

@@ -20,6 +20,9 @@ pub enum Event {
     /// A flow arrived that no socket of ours claims (any-address stacks only). It waits,
     /// bounded and without buffers, until it is accepted or refused, or expires.
     Incoming(Incoming),
+    /// A flow that waited for a verdict is gone before one came: its caller reset it or gave up,
+    /// or it expired. Its name is stale.
+    FlowGone(FlowId),
     /// An ICMP echo request for an address that is not ours waits in the echo queue
     /// (any-address stacks with `Config::echo_to_application` only).
     EchoRequested,

@@ -32,7 +32,7 @@ pub mod socket;
 mod stack;
 pub mod stats;
 
-pub use config::{Cidr, Config, Offloads, TcpConfig, TcpOptions, UdpOptions};
+pub use config::{Cidr, CidrError, Config, Offloads, TcpConfig, TcpOptions, UdpOptions};
 pub use entropy::Entropy;
 pub use error::{
     AcceptError, BindError, ConnectError, ListenError, Lost, NoSuchSocket, ReceiveError, SendError,

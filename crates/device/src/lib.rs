@@ -3,6 +3,9 @@
 //! A [`Device`] hands over received packets in batches and takes transmits without waiting.
 //! Nothing of the stack is known here: the seam is `switchboard_wire::packet`.
 
+pub mod pipe;
+mod pool;
+
 use std::io;
 use std::task::{Context, Poll};
 
@@ -59,4 +62,32 @@ pub trait Device: Send + 'static {
 
     /// Ready when `try_send` may work again.
     fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+impl<D: Device + ?Sized> Device for Box<D> {
+    fn mtu(&self) -> usize {
+        (**self).mtu()
+    }
+
+    fn offloads(&self) -> Offloads {
+        (**self).offloads()
+    }
+
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: &dyn Fn() -> Instant,
+        max: usize,
+        batch: &mut Vec<RxPacket>,
+    ) -> Poll<io::Result<usize>> {
+        (**self).poll_recv(cx, now, max, batch)
+    }
+
+    fn try_send(&mut self, transmit: &Transmit) -> io::Result<()> {
+        (**self).try_send(transmit)
+    }
+
+    fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_send_ready(cx)
+    }
 }

@@ -1,1 +1,40 @@
-//! See the package description.
+//! Accepts any flow from a stack and relays it to host sockets or to built-in services.
+//!
+//! The inside is a `Net` with `any_address`: whatever a program sends comes
+//! out of `Net::incoming` as flows. For each of them the gateway finds out what the outside
+//! says *first*, and only then answers inside; so refusals, unreachables and silence are what
+//! they are outside.
+//!
+//! # The path of a flow
+//!
+//! 1. `accept`: takes it, asks `policy` and `destination`, starts its task
+//! 2. `tcp_relay`, `udp_relay` (with `mapping`) or `echo`: to a socket of the host; or a
+//!    listener of our own: `dns`, `builtin`
+//! 3. `registry` and `observer`: what people see of it
+//!
+//! `forward` is the other way in: listeners of the host whose callers reach the program.
+//!
+//! The crate uses only what the `switchboard` crate offers everybody: no raw packets (the
+//! handshake recorder is shown packets by the device's tee, it does not make any), and nothing
+//! of the core's insides.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod forward;
+pub mod limits;
+mod observer;
+mod policy;
+mod recorder;
+mod registry;
+
+pub use config::{DnsServers, GatewayConfig, HostAddress, Prefix};
+pub use forward::Forward;
+pub use limits::Limits;
+pub use observer::{
+    BoxFuture, Ending, Flow, FlowNumber, Happening, HolderLookup, Observer, Program, Refused,
+    Resolution, Transport,
+};
+pub use policy::{AllowAll, Policy, Verdict};
+pub use recorder::{Direction, FlowKey, HandshakeRecorder, RecordedPacket};
+pub use registry::{Holder, Label, Registry, SocketRow, SocketState};

@@ -41,6 +41,7 @@ pub mod malformed;
 pub mod offload;
 pub mod output;
 pub mod packet;
+pub mod pcapng;
 pub mod tcp;
 pub mod time;
 pub mod udp;
