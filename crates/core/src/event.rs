@@ -87,6 +87,12 @@ impl Readiness {
         self.0 & other.0 != 0
     }
 
+    /// What is in either set; `|` for constants.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether the set is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
