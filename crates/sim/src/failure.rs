@@ -57,7 +57,11 @@ impl Failure {
             repeat,
             status,
             ladder: shown,
-            capture: if has_packets { trace.pcapng() } else { Vec::new() },
+            capture: if has_packets {
+                trace.pcapng()
+            } else {
+                Vec::new()
+            },
         }
     }
 

@@ -37,13 +37,8 @@ pub fn config(addresses: &[&str]) -> Config {
 }
 
 fn cidr(text: &str) -> Cidr {
-    let parsed = text.split_once('/').and_then(|(address, prefix_len)| {
-        Some(Cidr {
-            address: address.parse().ok()?,
-            prefix_len: prefix_len.parse().ok()?,
-        })
-    });
-    parsed.unwrap_or_else(|| panic!("{text} is no ADDRESS/PREFIX"))
+    text.parse()
+        .unwrap_or_else(|_| panic!("{text} is no ADDRESS/PREFIX"))
 }
 
 impl Host {
@@ -140,19 +135,18 @@ impl Host {
                 return false;
             }
             let (owner, why) = match event {
-                Event::Tcp(id, readiness) => (
-                    self.owners.tcp.get(&id).copied(),
-                    Wake::Tcp(id, readiness),
-                ),
+                Event::Tcp(id, readiness) => {
+                    (self.owners.tcp.get(&id).copied(), Wake::Tcp(id, readiness))
+                }
                 Event::Acceptable(id) => (
                     self.owners.listeners.get(&id).copied(),
                     Wake::Acceptable(id),
                 ),
-                Event::Udp(id, readiness) => (
-                    self.owners.udp.get(&id).copied(),
-                    Wake::Udp(id, readiness),
-                ),
+                Event::Udp(id, readiness) => {
+                    (self.owners.udp.get(&id).copied(), Wake::Udp(id, readiness))
+                }
                 Event::Incoming(Incoming::Tcp { .. } | Incoming::Udp { .. })
+                | Event::FlowGone(_)
                 | Event::EchoRequested => continue,
             };
             check_event(now, oracles, &self.name, why);

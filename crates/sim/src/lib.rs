@@ -29,7 +29,7 @@ pub mod oracle;
 pub mod pattern;
 pub mod rng;
 pub mod scenario;
-pub mod script;
+//pub mod script;
 pub mod seen;
 pub mod swarm;
 pub mod sweep;

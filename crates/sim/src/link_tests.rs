@@ -132,10 +132,7 @@ fn a_cut_line_loses_what_comes_and_delivers_what_is_on_the_way() {
     let mut link = Link::new(Conditions::delay(10 * MS), Seed(7));
     link.send(at(0), &packet(1));
     link.conditions_mut().partition = Partition::Cut;
-    assert_eq!(
-        link.send(at(1), &packet(2)),
-        Fate::Lost(LostTo::Partition)
-    );
+    assert_eq!(link.send(at(1), &packet(2)), Fate::Lost(LostTo::Partition));
     link.conditions_mut().partition = Partition::Whole;
     link.send(at(2), &packet(3));
     assert_eq!(drain(&mut link), [(at(10), 1), (at(12), 3)]);

@@ -111,6 +111,9 @@ impl Trace {
     #[must_use]
     pub fn rungs(&self, host: usize) -> Vec<Rung> {
         let mut origins = Origins::default();
+        for entry in &self.entries {
+            origins.observe(&entry.packet);
+        }
         let mut rungs = Vec::new();
         for (order, entry) in self.entries.iter().enumerate() {
             let line = origins.line(&entry.packet);

@@ -369,7 +369,8 @@ impl World {
         let now = self.now;
         let host = &mut self.hosts[to.0];
         host.packets_in += 1;
-        host.stack_mut().handle_packet(now, RxPacket::new(packet, now));
+        host.stack_mut()
+            .handle_packet(now, RxPacket::new(packet, now));
         self.drain(to);
     }
 
@@ -512,8 +513,7 @@ impl World {
             .map_err(|what| self.fail(what))?;
         for host in &self.hosts {
             let stats = host.stack().stats();
-            if (stats.packets_received, stats.packets_sent) != (host.packets_in, host.packets_out)
-            {
+            if (stats.packets_received, stats.packets_sent) != (host.packets_in, host.packets_out) {
                 return Err(self.fail(format!(
                     "{} counts {} packets in and {} out, the world {} and {}",
                     host.name(),

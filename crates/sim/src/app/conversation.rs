@@ -311,7 +311,10 @@ impl Conversation {
 
     /// A call failed in a way that the plan makes impossible.
     fn fail(&mut self, cx: &mut Context<'_>, call: &str) {
-        let what = format!("{call} failed on a connection that is open: {}", self.status());
+        let what = format!(
+            "{call} failed on a connection that is open: {}",
+            self.status()
+        );
         cx.oracles.note(cx.now, Err(what));
         self.outcome = Some(Outcome::Aborted);
     }
@@ -326,7 +329,11 @@ impl Conversation {
             self.plan.send,
             self.received,
             if self.has_finished { ", finished" } else { "" },
-            if self.has_peer_ended { ", peer ended" } else { "" },
+            if self.has_peer_ended {
+                ", peer ended"
+            } else {
+                ""
+            },
             self.outcome
         )
     }
@@ -523,8 +530,7 @@ impl Server {
         {
             cx.owners.listeners.remove(&id);
             if cx.stack.call_tcp_unlisten(cx.now, id).is_err() {
-                cx.oracles
-                    .note(cx.now, Err("unlisten failed".to_owned()));
+                cx.oracles.note(cx.now, Err("unlisten failed".to_owned()));
             }
         }
     }

@@ -53,8 +53,10 @@ impl DatagramSender {
                 self.socket = Some(id);
                 self.local = cx.stack.udp_local(id).unwrap_or(self.local);
                 if let Err(error) = cx.stack.call_udp_connect(id, self.remote) {
-                    cx.oracles
-                        .note(cx.now, Err(format!("connect to {}: {error:?}", self.remote)));
+                    cx.oracles.note(
+                        cx.now,
+                        Err(format!("connect to {}: {error:?}", self.remote)),
+                    );
                 }
             }
             Err(error) => cx
@@ -185,7 +187,11 @@ impl App for DatagramReceiver {
     }
 
     fn status(&self) -> String {
-        format!("received {} datagrams on {}", self.arrived.len(), self.local)
+        format!(
+            "received {} datagrams on {}",
+            self.arrived.len(),
+            self.local
+        )
     }
 
     fn as_any(&self) -> &dyn std::any::Any {

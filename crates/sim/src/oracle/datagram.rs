@@ -83,7 +83,12 @@ impl DatagramOracle {
     #[must_use]
     pub fn tally(&self, direction: Direction) -> Tally {
         let mut tally = Tally::default();
-        for datagram in self.flows.get(&direction).into_iter().flat_map(BTreeMap::values) {
+        for datagram in self
+            .flows
+            .get(&direction)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+        {
             tally.sent += u64::from(datagram.sent);
             tally.arrived += u64::from(datagram.received > 0);
             tally.repeated += u64::from(datagram.received.saturating_sub(1));

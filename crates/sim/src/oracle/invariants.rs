@@ -78,7 +78,11 @@ impl WireOracle {
         let end = self.ends.entry(tcp.direction.reversed()).or_default();
         end.edge_told = latest(end.edge_told, edge);
         if tcp.syn {
-            let default = if tcp.direction.source.is_ipv4() { 536 } else { 1220 };
+            let default = if tcp.direction.source.is_ipv4() {
+                536
+            } else {
+                1220
+            };
             end.mss_told = Some(tcp.mss.map_or(default, usize::from));
         }
     }
@@ -188,12 +192,7 @@ fn check_sequence(end: &mut End, tcp: &TcpSeen) -> Result<(), String> {
 }
 
 /// RCV.NXT moves right only, and never beyond what the peer has sent.
-fn check_acknowledgement(
-    end: &mut End,
-    peer: &End,
-    ack: u32,
-    tcp: &TcpSeen,
-) -> Result<(), String> {
+fn check_acknowledgement(end: &mut End, peer: &End, ack: u32, tcp: &TcpSeen) -> Result<(), String> {
     if is_after(ack, peer.nxt) {
         return Err(format!(
             "acknowledges {} octets that were never sent",
@@ -279,17 +278,20 @@ pub fn check_stack(
             ));
         }
     }
-    let waiting = stack.sockets().filter_map(|socket| socket.state).find(|state| {
-        matches!(
-            state,
-            State::SynSent
-                | State::SynReceived
-                | State::FinWait1
-                | State::Closing
-                | State::LastAck
-                | State::TimeWait
-        )
-    });
+    let waiting = stack
+        .sockets()
+        .filter_map(|socket| socket.state)
+        .find(|state| {
+            matches!(
+                state,
+                State::SynSent
+                    | State::SynReceived
+                    | State::FinWait1
+                    | State::Closing
+                    | State::LastAck
+                    | State::TimeWait
+            )
+        });
     if let Some(state) = waiting
         && deadline.is_none()
     {

@@ -72,7 +72,12 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "half-close, and the answer comes behind it",
         build: |world| {
-            conversation(world, false, Plan::send(5_000), answering(Plan::send(10_000)));
+            conversation(
+                world,
+                false,
+                Plan::send(5_000),
+                answering(Plan::send(10_000)),
+            );
         },
     },
     Scenario {
@@ -195,5 +200,8 @@ fn datagrams(world: &mut World, is_v6: bool, count: u64, len: usize) {
     };
     world.start(server, DatagramReceiver::new(endpoint));
     let gap = Duration::from_millis(2);
-    world.start(client, DatagramSender::new(local, endpoint, count, len, gap));
+    world.start(
+        client,
+        DatagramSender::new(local, endpoint, count, len, gap),
+    );
 }
