@@ -179,7 +179,7 @@ fn enter_fragment(rest: &[u8], chain: &mut Chain) -> Result<bool, Malformed> {
         return Ok(false);
     }
     let len = rest.len() - FRAGMENT_HEADER_LEN;
-    if fragment.more && len % 8 != 0 {
+    if fragment.more && !len.is_multiple_of(8) {
         // RFC 8200 section 4.5: points at the payload length.
         chain.complaint = Some(parameter(ERRONEOUS_FIELD, 4));
     } else if usize::from(fragment.offset) + len > usize::from(u16::MAX) {
