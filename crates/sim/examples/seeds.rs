@@ -68,7 +68,7 @@ fn main() -> ExitCode {
             }
         }
         let done = done as u64 + 1;
-        if done % PROGRESS_EVERY == 0 || done == arguments.count {
+        if done.is_multiple_of(PROGRESS_EVERY) || done == arguments.count {
             println!("{done} seeds, {packets} packets, {octets} octets delivered, {failed} failed");
         }
     }

@@ -57,10 +57,6 @@ impl Rng {
     }
 
     /// The next 64 bits.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an endless stream is no Iterator that a caller would adapt"
-    )]
     pub const fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN);
         mix(self.state)

@@ -42,10 +42,8 @@ pub struct SwarmReport {
 /// The first promise that was broken, with the whole trace: a failed run is repeated to get
 /// it.
 pub fn run(seed: Seed) -> Result<SwarmReport, Box<Failure>> {
-    run_keeping(seed, Keep::Nothing).or_else(|first| {
-        let again = run_keeping(seed, Keep::All);
-        Err(again.err().unwrap_or(first))
-    })
+    run_keeping(seed, Keep::Nothing)
+        .map_err(|first| run_keeping(seed, Keep::All).err().unwrap_or(first))
 }
 
 fn run_keeping(seed: Seed, keep: Keep) -> Result<SwarmReport, Box<Failure>> {
