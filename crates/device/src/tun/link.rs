@@ -1,0 +1,245 @@
+//! What an interface needs before packets flow: MTU, queue length, addresses, routes, up.
+//!
+//! Speaks rtnetlink (RFC 3549) itself, in a few blocking calls, so that a process without a
+//! runtime and without tools can use it.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+/// How an interface is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkConfig {
+    /// Octets of its largest packet; `None` leaves it.
+    pub mtu: Option<u32>,
+    /// Packets that may wait in it (`txqueuelen`); `None` leaves it. A queue that is shorter
+    /// than a TCP window in packets drops inside the machine.
+    pub queue_len: Option<u32>,
+    /// Addresses with prefix lengths. Usable at once: duplicate address detection is off.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Routes through it.
+    pub routes: Vec<Route>,
+}
+
+/// A route through an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where to, with prefix length 0 for the default route.
+    pub destination: (IpAddr, u8),
+    /// By which neighbour; it need not be in the interface's own network.
+    pub gateway: Option<IpAddr>,
+}
+
+/// Which step of [`configure`] failed, and why.
+#[derive(Debug)]
+pub struct LinkError {
+    /// What was tried.
+    pub tried: String,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.tried, self.source)
+    }
+}
+
+impl std::error::Error for LinkError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Brings the interface `name` of this network namespace up, as `config` says.
+///
+/// # Errors
+///
+/// [`LinkError`] names the step that failed; the steps before it stay done.
+pub fn configure(name: &str, config: &LinkConfig) -> Result<(), LinkError> {
+    let failed = |tried: String| move |source: io::Error| LinkError { tried, source };
+    let socket = Netlink::open().map_err(failed("open a netlink socket".into()))?;
+    let index = rustix::net::netdevice::name_to_index(&socket.0, name)
+        .map_err(|errno| failed(format!("find the interface {name}"))(errno.into()))?;
+
+    socket
+        .ask(set_link(index, config))
+        .map_err(failed(format!("set up the interface {name}")))?;
+    for (address, prefix_len) in &config.addresses {
+        socket
+            .ask(add_address(index, *address, *prefix_len))
+            .map_err(failed(format!(
+                "give {name} the address {address}/{prefix_len}"
+            )))?;
+    }
+    for route in &config.routes {
+        let (to, prefix_len) = route.destination;
+        socket
+            .ask(add_route(index, route))
+            .map_err(failed(format!("route {to}/{prefix_len} through {name}")))?;
+    }
+    Ok(())
+}
+
+const NLMSG_HEADER_LEN: usize = 16;
+const RTM_NEWLINK: u16 = 16;
+const RTM_NEWADDR: u16 = 20;
+const RTM_NEWROUTE: u16 = 24;
+const NLMSG_ERROR: u16 = 2;
+/// `NLM_F_REQUEST | NLM_F_ACK`; and with `NLM_F_CREATE | NLM_F_REPLACE`.
+const CHANGE: u16 = 0x1 | 0x4;
+const CREATE: u16 = CHANGE | 0x400 | 0x100;
+
+const IFLA_MTU: u16 = 4;
+const IFLA_TXQLEN: u16 = 13;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_FLAGS: u16 = 8;
+const IFA_F_NODAD: u32 = 2;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTNH_F_ONLINK: u32 = 4;
+const RT_TABLE_MAIN: u8 = 254;
+const RTPROT_BOOT: u8 = 3;
+const RT_SCOPE_UNIVERSE: u8 = 0;
+const RT_SCOPE_LINK: u8 = 253;
+const RTN_UNICAST: u8 = 1;
+
+/// One request: header, fixed part, attributes.
+struct Message(Vec<u8>);
+
+impl Message {
+    fn new(kind: u16, flags: u16) -> Self {
+        let mut octets = vec![0; NLMSG_HEADER_LEN];
+        octets[4..6].copy_from_slice(&kind.to_ne_bytes());
+        octets[6..8].copy_from_slice(&flags.to_ne_bytes());
+        Self(octets)
+    }
+
+    fn put(mut self, octets: &[u8]) -> Self {
+        self.0.extend_from_slice(octets);
+        self
+    }
+
+    /// Appends an attribute, padded to 4 octets. All of ours are 4 or 16 octets long.
+    fn attribute(self, kind: u16, value: &[u8]) -> Self {
+        let len = 4 + value.len() as u16;
+        self.put(&len.to_ne_bytes())
+            .put(&kind.to_ne_bytes())
+            .put(value)
+    }
+
+    fn address(self, kind: u16, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => self.attribute(kind, &address.octets()),
+            IpAddr::V6(address) => self.attribute(kind, &address.octets()),
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        let len = self.0.len() as u32;
+        self.0[..4].copy_from_slice(&len.to_ne_bytes());
+        self.0
+    }
+}
+
+fn family(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => libc::AF_INET as u8,
+        IpAddr::V6(_) => libc::AF_INET6 as u8,
+    }
+}
+
+fn set_link(index: u32, config: &LinkConfig) -> Message {
+    let up = (libc::IFF_UP as u32).to_ne_bytes();
+    // `ifinfomsg`: family, padding, type; index; flags; which flags change.
+    let mut message = Message::new(RTM_NEWLINK, CHANGE)
+        .put(&[0; 4])
+        .put(&index.to_ne_bytes())
+        .put(&up)
+        .put(&up);
+    if let Some(mtu) = config.mtu {
+        message = message.attribute(IFLA_MTU, &mtu.to_ne_bytes());
+    }
+    if let Some(queue_len) = config.queue_len {
+        message = message.attribute(IFLA_TXQLEN, &queue_len.to_ne_bytes());
+    }
+    message
+}
+
+fn add_address(index: u32, address: IpAddr, prefix_len: u8) -> Message {
+    // `ifaddrmsg`: family, prefix length, flags, scope; index.
+    let message = Message::new(RTM_NEWADDR, CREATE)
+        .put(&[family(address), prefix_len, 0, RT_SCOPE_UNIVERSE])
+        .put(&index.to_ne_bytes())
+        .address(IFA_LOCAL, address)
+        .address(IFA_ADDRESS, address);
+    if address.is_ipv6() {
+        message.attribute(IFA_FLAGS, &IFA_F_NODAD.to_ne_bytes())
+    } else {
+        message
+    }
+}
+
+fn add_route(index: u32, route: &Route) -> Message {
+    let (to, prefix_len) = route.destination;
+    let (scope, flags) = match route.gateway {
+        Some(_) => (RT_SCOPE_UNIVERSE, RTNH_F_ONLINK),
+        None if to.is_ipv4() => (RT_SCOPE_LINK, 0),
+        None => (RT_SCOPE_UNIVERSE, 0),
+    };
+    // `rtmsg`: family, prefix lengths of destination and source, TOS; table, protocol, scope,
+    // type; flags.
+    let mut message = Message::new(RTM_NEWROUTE, CREATE)
+        .put(&[family(to), prefix_len, 0, 0])
+        .put(&[RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST])
+        .put(&flags.to_ne_bytes())
+        .attribute(RTA_OIF, &index.to_ne_bytes());
+    if prefix_len > 0 {
+        message = message.address(RTA_DST, to);
+    }
+    if let Some(gateway) = route.gateway {
+        message = message.address(RTA_GATEWAY, gateway);
+    }
+    message
+}
+
+/// A routing socket of this network namespace.
+struct Netlink(OwnedFd);
+
+impl Netlink {
+    fn open() -> io::Result<Self> {
+        let socket = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?;
+        Ok(Self(socket))
+    }
+
+    /// Sends a request and waits for its acknowledgement.
+    fn ask(&self, message: Message) -> io::Result<()> {
+        let message = message.finish();
+        let kernel = SocketAddrNetlink::new(0, 0);
+        rustix::net::sendto(&self.0, &message, SendFlags::empty(), &kernel)?;
+        let mut answer = [0; 4096];
+        let (len, _) = rustix::net::recv(&self.0, &mut answer[..], RecvFlags::empty())?;
+        // `nlmsghdr`, then `nlmsgerr`: a negative errno, or 0 for an acknowledgement.
+        let kind = answer.get(4..6).filter(|_| len >= NLMSG_HEADER_LEN + 4);
+        if kind != Some(&NLMSG_ERROR.to_ne_bytes()[..]) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let errno = [answer[16], answer[17], answer[18], answer[19]];
+        match i32::from_ne_bytes(errno) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(-errno)),
+        }
+    }
+}
