@@ -5,6 +5,7 @@
 
 pub mod pipe;
 mod pool;
+pub mod tee;
 pub mod tun;
 
 use std::io;
