@@ -1,2 +1,42 @@
-//! See the package description.
-fn main() {}
+//! The `switchboard` command.
+//!
+//! Starting points: [`flags`] is what can be typed, [`cmd`] has one file for each command, and
+//! [`run`] is how a program gets a network of its own. Protocol logic lives in the other crates.
+
+mod cmd;
+#[cfg(target_os = "linux")]
+mod control;
+mod flags;
+#[cfg(target_os = "linux")]
+mod machine;
+#[cfg(target_os = "linux")]
+mod run;
+mod say;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use flags::{Arguments, Command};
+
+/// What a command returns when it did its work.
+pub(crate) const DONE: u8 = 0;
+/// What a command other than `run` returns when it could not.
+pub(crate) const FAILED: u8 = 1;
+/// What a command other than `run` returns for a wrong command line.
+pub(crate) const WRONG_USAGE: u8 = 2;
+/// What `run` returns when Switchboard itself could not, as env, timeout and podman have it.
+pub(crate) const RUN_FAILED: u8 = 125;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return ExitCode::from(flags::report(&error)),
+    };
+    let code = match arguments.command {
+        Command::Run(flags) => cmd::run::main(flags),
+        Command::Sockets(flags) => cmd::sockets::main(&flags),
+        Command::Doctor(flags) => cmd::doctor::main(&flags),
+    };
+    ExitCode::from(code)
+}

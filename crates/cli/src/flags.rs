@@ -1,0 +1,219 @@
+//! What can be typed. Help, man page and completion come from these definitions.
+//!
+//! A flag is here only when it works.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use switchboard_wire::Protocol;
+
+use crate::{DONE, RUN_FAILED, WRONG_USAGE, say};
+
+/// A socket is one exact endpoint of a conversation: address, port and protocol.
+/// Switchboard is that layer, whole, in user space. Put any program on it, without
+/// root and without changing it: see and redirect its sockets.
+#[derive(Debug, Parser)]
+#[command(name = "switchboard", version, max_term_width = 80)]
+#[command(disable_help_subcommand = true, subcommand_required = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program on a network of its own, whose other end is Switchboard.
+    Run(RunFlags),
+    /// List the sockets of a run, with the program that holds each.
+    Sockets(SocketsFlags),
+    /// Say what this machine lacks for `run`, with the exact fix.
+    Doctor(DoctorFlags),
+}
+
+/// Flags of `run`, in the groups of its help.
+#[derive(Args, Debug)]
+#[command(override_usage = "switchboard run [FLAGS] -- CMD [ARGS]")]
+#[command(after_help = "Exit code: the program's own; 128 + n if signal n ended it; 127 not \
+found, 126 not executable; 125 when Switchboard itself could not.")]
+pub(crate) struct RunFlags {
+    #[command(flatten, next_help_heading = "See")]
+    pub(crate) see: SeeFlags,
+
+    #[command(flatten, next_help_heading = "Reach")]
+    pub(crate) reach: ReachFlags,
+
+    #[command(flatten, next_help_heading = "The program")]
+    pub(crate) program: ProgramFlags,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SeeFlags {
+    /// Keep all but errors away from stderr
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReachFlags {
+    /// Make a port of this machine the program's: 8080:80, 0.0.0.0:8080:80, 5353:53/udp;
+    /// 127.0.0.1 unless an address is given
+    #[arg(short = 'p', long = "publish", value_name = "[ADDR:]PORT:PORT[/udp]")]
+    #[arg(value_parser = parse_publish)]
+    pub(crate) publish: Vec<Publish>,
+
+    /// Make the program's localhost:PORT this machine's
+    #[arg(long, value_name = "PORT", value_delimiter = ',')]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) localhost: Vec<u16>,
+
+    /// Let the gateway's address (10.0.2.2) stand for this machine's 127.0.0.1 and ::1
+    #[arg(long)]
+    pub(crate) host_loopback: bool,
+
+    /// Ask these directories (DNS) instead of those of this machine's resolver configuration
+    #[arg(long, value_name = "ADDR[:PORT]", value_delimiter = ',')]
+    #[arg(value_parser = parse_dns)]
+    pub(crate) dns: Vec<SocketAddr>,
+
+    /// The program's network; default 10.0.2.0/24, or another where this machine uses that
+    #[arg(long, value_name = "CIDR", value_parser = parse_net)]
+    pub(crate) net: Option<(Ipv4Addr, u8)>,
+
+    /// Largest packet of the program's link, in octets
+    #[arg(long, value_name = "OCTETS", default_value_t = 65_520)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1280..=65_535))]
+    pub(crate) mtu: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ProgramFlags {
+    /// Show the program uid 0 and gid 0 instead of the caller's
+    #[arg(long)]
+    pub(crate) map_root: bool,
+
+    /// Keep the network until the last process that CMD left behind has ended
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// The program and its arguments
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Flags of `sockets`.
+#[derive(Args, Debug)]
+pub(crate) struct SocketsFlags {
+    /// Of which run: its process id; not needed while there is only one
+    pub(crate) pid: Option<u32>,
+    /// Print JSON, one object for each run
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorFlags {
+    /// Print an AppArmor profile that lets this command make user namespaces
+    #[arg(long)]
+    pub(crate) apparmor_profile: bool,
+}
+
+/// A port of this machine that is the program's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Publish {
+    pub(crate) protocol: Protocol,
+    pub(crate) listen: SocketAddr,
+    pub(crate) port: u16,
+}
+
+/// `[ADDR:]PORT:PORT[/tcp|/udp]`, as docker has it.
+fn parse_publish(text: &str) -> Result<Publish, String> {
+    let (ports, protocol) = match text.rsplit_once('/') {
+        None => (text, Protocol::Tcp),
+        Some((ports, "tcp")) => (ports, Protocol::Tcp),
+        Some((ports, "udp")) => (ports, Protocol::Udp),
+        Some((_, other)) => return Err(format!("{other} is neither tcp nor udp")),
+    };
+    let usage = || "write PORT:PORT or ADDR:PORT:PORT".to_owned();
+    let (outer, port) = ports.rsplit_once(':').ok_or_else(usage)?;
+    let (address, outer) = match outer.rsplit_once(':') {
+        None => (IpAddr::V4(Ipv4Addr::LOCALHOST), outer),
+        Some((address, outer)) => {
+            let bare = address.trim_start_matches('[').trim_end_matches(']');
+            let address = bare.parse().map_err(|_| format!("{bare} is no address"))?;
+            (address, outer)
+        }
+    };
+    let outer = outer.parse().map_err(|_| format!("{outer} is no port"))?;
+    match port.parse() {
+        Ok(0) | Err(_) => Err(format!("{port} is no port")),
+        Ok(port) => Ok(Publish {
+            protocol,
+            listen: SocketAddr::new(address, outer),
+            port,
+        }),
+    }
+}
+
+/// `ADDR` or `ADDR:PORT`; port 53 (RFC 1035 section 4.2) unless given.
+fn parse_dns(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    text.parse()
+        .or_else(|_| bare.parse().map(|address: IpAddr| SocketAddr::new(address, 53)))
+        .map_err(|_| "write ADDR or ADDR:PORT, IPv6 with a port in brackets".to_owned())
+}
+
+/// An IPv4 network with room for the host number 100.
+fn parse_net(text: &str) -> Result<(Ipv4Addr, u8), String> {
+    let usage = || "write an IPv4 network, as 10.0.2.0/24".to_owned();
+    let (address, len) = text.split_once('/').ok_or_else(usage)?;
+    let address: Ipv4Addr = address.parse().map_err(|_| usage())?;
+    let len: u8 = len.parse().map_err(|_| usage())?;
+    if !(8..=25).contains(&len) {
+        return Err("the network needs between 8 and 25 bits of prefix".to_owned());
+    }
+    let network = u32::from(address) & (u32::MAX << (32 - len));
+    Ok((Ipv4Addr::from(network), len))
+}
+
+/// Tells a person what is wrong with the command line, or prints the help that was asked for.
+/// Returns the exit code.
+pub(crate) fn report(error: &clap::Error) -> u8 {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        let _ = error.print();
+        return DONE;
+    }
+    let command = std::env::args().nth(1).unwrap_or_default();
+    let help = match command.as_str() {
+        "run" | "sockets" | "doctor" => format!("switchboard {command} --help"),
+        _ => "switchboard --help".to_owned(),
+    };
+    say::error(format_args!("{} (see {help})", one_line(error)));
+    if command == "run" {
+        RUN_FAILED
+    } else {
+        WRONG_USAGE
+    }
+}
+
+/// clap's complaint without its usage paragraph, on one line.
+fn one_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        || error.kind() == ErrorKind::MissingSubcommand
+    {
+        return "which command? try: switchboard run -- curl http://switchboard.internal/".to_owned();
+    }
+    let text = error.to_string();
+    let said = text.split("\n\n").next().unwrap_or(&text);
+    let said = said.strip_prefix("error: ").unwrap_or(said);
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;

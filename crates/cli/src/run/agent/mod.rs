@@ -1,0 +1,68 @@
+//! The agent: forked before any thread exists, and inside the namespaces ever after.
+//!
+//! It sets up ([`namespace`], [`link`], [`files`]), passes the TUN out, starts CMD ([`program`])
+//! and then serves: it passes signals on to CMD, reaps what CMD leaves behind, and tells the
+//! relay who holds a socket ([`holder`]). It has no runtime, no thread and one loop.
+
+mod files;
+mod holder;
+mod link;
+mod loopback;
+mod namespace;
+mod program;
+mod serve;
+mod sock_diag;
+
+use std::os::fd::AsFd as _;
+
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+
+use super::channel::Channel;
+use super::message::{FromAgent, SetupError, Step, ToAgent};
+use super::plan::Plan;
+
+/// The agent's whole life; the caller ends the process afterwards.
+pub(super) fn main(channel: &Channel, plan: &Plan) {
+    // Nothing that the terminal or anybody sends may stop the agent before CMD.
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
+    // If the relay dies while the agent sets up; later the channel says so.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    if let Err(error) = set_up(channel, plan) {
+        let _ = channel.send(&FromAgent::Refused(error), &[]);
+        return;
+    }
+    if let Ok(Some((ToAgent::Start, _))) = channel.receive() {
+        serve::run(channel, plan);
+    }
+}
+
+/// Makes everything that the program will find.
+fn set_up(channel: &Channel, plan: &Plan) -> Result<(), SetupError> {
+    let process = |error: std::io::Error| SetupError::new(Step::Process, "the agent", error);
+    namespace::enter_user()?;
+    channel
+        .send(&FromAgent::UserNamespaceMade, &[])
+        .map_err(process)?;
+    match channel.receive().map_err(process)? {
+        Some((ToAgent::MapsWritten, _)) => {}
+        _ => return Err(process(std::io::ErrorKind::BrokenPipe.into())),
+    }
+    namespace::enter_network()?;
+    namespace::enter_mount()?;
+    let tun = link::set_up(plan)?;
+    for warning in files::put_in_place(plan)? {
+        channel
+            .send(&FromAgent::Warning(warning), &[])
+            .map_err(process)?;
+    }
+    for port in &plan.localhost {
+        let listeners = loopback::listen(*port)?;
+        let descriptors: Vec<_> = listeners.iter().map(|socket| socket.as_fd()).collect();
+        channel
+            .send(&FromAgent::Listening { port: *port }, &descriptors)
+            .map_err(process)?;
+    }
+    channel
+        .send(&FromAgent::Ready, &[tun.as_fd()])
+        .map_err(process)
+}

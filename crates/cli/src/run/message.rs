@@ -1,0 +1,163 @@
+//! What relay and agent tell each other.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+use switchboard_wire::Protocol;
+
+/// From the relay to the agent.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ToAgent {
+    /// The user and group maps are written.
+    MapsWritten,
+    /// Start CMD.
+    Start,
+    /// Send this signal to CMD.
+    Signal(i32),
+    /// Who holds the socket at `inner` that talks to `outer`?
+    Holder {
+        id: u64,
+        tcp: bool,
+        inner: SocketAddr,
+        outer: SocketAddr,
+    },
+    /// CMD has ended: does anything that it sent still wait in the namespace's kernel?
+    Unsent,
+}
+
+/// From the agent to the relay.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum FromAgent {
+    /// The user namespace stands; its maps are awaited.
+    UserNamespaceMade,
+    /// Everything stands. Carries the TUN's descriptor.
+    Ready,
+    /// It could not be set up; the agent has ended.
+    Refused(SetupError),
+    /// Something that is not fatal, for the person.
+    Warning(String),
+    /// CMD runs.
+    Started { pid: u32 },
+    /// CMD could not be executed: the error of `execve(2)`.
+    NotStarted { errno: i32 },
+    /// CMD was stopped (Ctrl-Z).
+    Stopped,
+    /// CMD ended.
+    Ended(Ending),
+    /// CMD and everything that it left behind has ended.
+    AllEnded,
+    /// Answer to [`ToAgent::Holder`].
+    Holder { id: u64, program: Option<Holder> },
+    /// Listens inside for `--localhost`. Carries one or two listeners.
+    Listening { port: u16 },
+    /// A program called its own localhost where nobody listens.
+    LoopbackRefused {
+        port: u16,
+        program: Option<Holder>,
+    },
+    /// Answer to [`ToAgent::Unsent`]: sockets without a process that still have data to send.
+    Unsent { sockets: usize },
+}
+
+/// A process that holds a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Holder {
+    pub(super) pid: u32,
+    pub(super) name: String,
+}
+
+/// How CMD ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Ending {
+    /// It exited with this code.
+    Exit(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl Ending {
+    /// The exit code that passes it on, as shells have it.
+    pub(super) fn exit_code(self) -> u8 {
+        let code = match self {
+            Self::Exit(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        };
+        u8::try_from(code & 0xff).unwrap_or(u8::MAX)
+    }
+}
+
+/// A step of setting up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Step {
+    /// Making the user namespace.
+    UserNamespace,
+    /// Writing its user and group maps.
+    UserMap,
+    /// Making the network namespace.
+    NetworkNamespace,
+    /// Making the mount namespace.
+    MountNamespace,
+    /// Opening `/dev/net/tun`.
+    TunOpen,
+    /// Making a device of it.
+    TunAttach,
+    /// Giving it addresses and routes.
+    Link,
+    /// Putting our resolver files in place.
+    Files,
+    /// Listening on the program's localhost (`--localhost`).
+    Localhost,
+    /// Something between the processes.
+    Process,
+}
+
+/// A step of setting up that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SetupError {
+    /// Which.
+    pub(crate) step: Step,
+    /// The kernel's error number; 0 if it was none of the kernel's.
+    pub(crate) errno: i32,
+    /// What was tried.
+    pub(crate) tried: String,
+}
+
+impl SetupError {
+    /// `error` happened when `step` tried `tried`.
+    pub(crate) fn new(step: Step, tried: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        Self {
+            step,
+            errno: error.into().raw_os_error().unwrap_or(0),
+            tried: tried.into(),
+        }
+    }
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.errno == 0 {
+            return f.write_str(&self.tried);
+        }
+        let error = io::Error::from_raw_os_error(self.errno);
+        write!(f, "{}: {error}", self.tried)
+    }
+}
+
+/// Puts a step's name beside an error.
+pub(super) trait During<T> {
+    /// `tried` is what was being done, for a person.
+    fn during(self, step: Step, tried: &str) -> Result<T, SetupError>;
+}
+
+impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
+    fn during(self, step: Step, tried: &str) -> Result<T, SetupError> {
+        self.map_err(|error| SetupError::new(step, tried, error))
+    }
+}
+
+/// [`Protocol`] as messages carry it.
+pub(super) fn is_tcp(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::Tcp)
+}

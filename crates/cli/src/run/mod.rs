@@ -1,0 +1,26 @@
+//! How a program gets a network of its own: three processes.
+//!
+//! - The **relay** is the process that was started: stack and gateway, in the host's namespaces.
+//! - The **agent** is forked from it before any thread exists. It makes the user, network and
+//!   mount namespaces and stays inside them: it opens the TUN and passes it out, makes whatever
+//!   socket must live inside, finds out which program holds a socket, and is the parent of CMD.
+//! - **CMD** is the program, a child of the agent.
+//!
+//! All three stay in the caller's process group, so the terminal treats them as one job: Ctrl-C
+//! and Ctrl-Z reach CMD once, from the terminal, and relay and agent let them pass.
+//!
+//! In the order of a run: [`plan`] is decided, the agent [`agent`] sets up, [`relay`] runs.
+
+pub(crate) mod agent;
+mod caller;
+mod channel;
+mod message;
+mod network;
+mod plan;
+pub(crate) mod relay;
+mod signals;
+mod user_map;
+
+pub(crate) use message::{SetupError, Step};
+pub(crate) use network::{Network, NetworkError};
+pub(crate) use plan::Plan;

@@ -1,0 +1,78 @@
+//! Everything that is decided before the first process is forked.
+
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt as _;
+
+use super::caller::Caller;
+use super::network::{HostRoutes, Network, NetworkError};
+use crate::flags::RunFlags;
+
+/// Packets that may wait in the TUN on their way out of the namespace.
+///
+/// The kernel drops what does not fit, and a drop inside the machine is a bug of ours: the queue
+/// has to hold what all programs of the run may have in flight. With super-segments 4096 packets
+/// are 64 windows of 4 MiB; without, at the link's own 65520 octets, they are as much.
+const QUEUE_PACKETS: u32 = 4096;
+
+/// What the agent needs to know.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// CMD and its arguments.
+    pub(super) argv: Vec<CString>,
+    pub(crate) network: Network,
+    /// Whether the host has a way to the rest of the IPv6 world; then the program has it too.
+    pub(crate) outside_v6: bool,
+    pub(crate) mtu: u32,
+    pub(super) queue_packets: u32,
+    pub(super) map_root: bool,
+    pub(super) wait: bool,
+    /// Ports of the program's localhost that are the host's.
+    pub(super) localhost: Vec<u16>,
+    pub(crate) caller: Caller,
+}
+
+impl Plan {
+    /// Decides it from the flags and from what the host has.
+    ///
+    /// # Errors
+    ///
+    /// No free range of addresses.
+    pub(crate) fn new(flags: &RunFlags) -> Result<Self, NetworkError> {
+        let routes = HostRoutes::read();
+        let argv = flags.program.command.iter().map(c_string).collect();
+        Ok(Self {
+            argv,
+            network: routes.choose(flags.reach.net)?,
+            outside_v6: routes.has_default_v6(),
+            mtu: flags.reach.mtu,
+            queue_packets: QUEUE_PACKETS,
+            map_root: flags.program.map_root,
+            wait: flags.program.wait,
+            localhost: flags.reach.localhost.clone(),
+            caller: Caller::read(),
+        })
+    }
+
+    /// A plan that only tries whether it can be done, for `doctor`.
+    pub(crate) fn trial() -> Result<Self, NetworkError> {
+        let routes = HostRoutes::read();
+        Ok(Self {
+            argv: Vec::new(),
+            network: routes.choose(None)?,
+            outside_v6: routes.has_default_v6(),
+            mtu: 65_520,
+            queue_packets: QUEUE_PACKETS,
+            map_root: false,
+            wait: false,
+            localhost: Vec::new(),
+            caller: Caller::read(),
+        })
+    }
+}
+
+/// Arguments come from `execve(2)`, so none of them has a NUL inside.
+fn c_string(text: &OsString) -> CString {
+    let mut bytes = text.clone().into_vec();
+    bytes.retain(|octet| *octet != 0);
+    CString::new(bytes).unwrap_or_default()
+}

@@ -1,0 +1,105 @@
+//! The relay: the process that was started, and the only one that talks to the outside.
+
+mod agent_link;
+mod start;
+
+use std::io;
+use std::process::exit;
+
+use nix::unistd::{ForkResult, fork};
+use rustix::process::{Pid, Resource, Rlimit, WaitOptions, getrlimit, setrlimit, waitpid};
+
+use super::agent;
+use super::channel::Channel;
+use super::message::{FromAgent, SetupError, Step, ToAgent};
+use super::plan::Plan;
+use super::{signals, user_map};
+
+pub(crate) use agent_link::AgentLink;
+pub(crate) use start::{Ended, News, Setup};
+
+/// Forks the agent and waits until everything stands.
+///
+/// To be called while the process has one thread.
+///
+/// # Errors
+///
+/// What the machine refused.
+pub(crate) fn set_up(plan: &Plan) -> Result<Setup, SetupError> {
+    let process = |error: io::Error| SetupError::new(Step::Process, "start the agent", error);
+    let (ours, theirs) = Channel::pair().map_err(process)?;
+    signals::block().map_err(process)?;
+    // SAFETY: this process has one thread until `Start::run`, so no lock is held by another
+    // one that the child would wait for.
+    let child = match unsafe { fork() }.map_err(|errno| process(errno.into()))? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            drop(ours);
+            agent::main(&theirs, plan);
+            exit(0);
+        }
+    };
+    drop(theirs);
+    let mut setup = Setup {
+        agent: child.as_raw().unsigned_abs(),
+        channel: ours,
+        tun: None,
+        listeners: Vec::new(),
+        warnings: Vec::new(),
+    };
+    match talk_through(&mut setup, plan) {
+        Ok(()) => {
+            raise_open_files();
+            Ok(setup)
+        }
+        Err(error) => {
+            setup.reap();
+            Err(error)
+        }
+    }
+}
+
+/// The conversation with the agent until it is ready.
+fn talk_through(setup: &mut Setup, plan: &Plan) -> Result<(), SetupError> {
+    let process = |error: io::Error| SetupError::new(Step::Process, "set up with the agent", error);
+    loop {
+        let received = setup.channel.receive().map_err(process)?;
+        let (message, mut descriptors) =
+            received.ok_or_else(|| process(io::ErrorKind::BrokenPipe.into()))?;
+        match message {
+            FromAgent::UserNamespaceMade => {
+                user_map::write(setup.agent, &plan.caller, plan.map_root)?;
+                let written = setup.channel.send(&ToAgent::MapsWritten, &[]);
+                written.map_err(process)?;
+            }
+            FromAgent::Warning(text) => setup.warnings.push(text),
+            FromAgent::Listening { port } => {
+                setup.listeners.extend(descriptors.drain(..).map(|fd| (port, fd.into())));
+            }
+            FromAgent::Refused(error) => return Err(error),
+            FromAgent::Ready => {
+                setup.tun = descriptors.pop();
+                return Ok(());
+            }
+            _ => return Err(process(io::ErrorKind::InvalidData.into())),
+        }
+    }
+}
+
+/// Each flow costs the relay a descriptor. CMD keeps the limit that the caller had: the agent,
+/// its parent, was forked before.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
+/// Waits for the agent's end, so that no zombie stays.
+fn reap(agent: u32) {
+    if let Some(pid) = i32::try_from(agent).ok().and_then(Pid::from_raw) {
+        let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
+    }
+}

@@ -1,0 +1,182 @@
+//! From a set-up namespace to the end of CMD.
+
+use std::fmt;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::agent_link::{AgentLink, program};
+use crate::run::channel::Channel;
+use crate::run::message::{Ending, FromAgent, ToAgent};
+use crate::run::signals::Signals;
+use switchboard_gateway::Program;
+
+/// Namespaces that stand, with an agent inside that waits for the word to start CMD.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(super) agent: u32,
+    pub(super) channel: Channel,
+    pub(super) tun: Option<OwnedFd>,
+    /// Sockets that listen inside, with the host's port that they stand for.
+    pub(super) listeners: Vec<(u16, TcpListener)>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Setup {
+    /// The program's end of the link, once.
+    pub(crate) fn take_tun(&mut self) -> Option<OwnedFd> {
+        self.tun.take()
+    }
+
+    /// Sockets that listen inside, with the host's port that they stand for.
+    pub(crate) fn take_listeners(&mut self) -> Vec<(u16, TcpListener)> {
+        std::mem::take(&mut self.listeners)
+    }
+
+    /// What a person should know before CMD starts.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Lets the agent go, without having started anything.
+    pub(crate) fn reap(self) {
+        drop(self.channel);
+        super::reap(self.agent);
+    }
+
+    /// Inside a runtime: ready to start CMD.
+    ///
+    /// # Errors
+    ///
+    /// The runtime cannot watch the channel or the signals.
+    pub(crate) fn into_start(self) -> io::Result<Start> {
+        Ok(Start {
+            agent: self.agent,
+            link: AgentLink::new(self.channel)?,
+            signals: AsyncFd::with_interest(Signals::passed_on()?, Interest::READABLE)?,
+        })
+    }
+}
+
+/// How CMD's part of a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// CMD ended; pass this exit code on.
+    Program(u8),
+    /// `execve(2)` refused, with this error number.
+    NotStarted(i32),
+    /// The agent is gone.
+    AgentLost,
+}
+
+/// Something about CMD that others may want to know.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// It runs.
+    Started {
+        /// Its process id.
+        pid: u32,
+    },
+    /// A program called its own localhost where nobody listens.
+    LoopbackRefused {
+        port: u16,
+        program: Option<Program>,
+    },
+}
+
+/// A program about to be started, and then its guardian.
+pub(crate) struct Start {
+    agent: u32,
+    link: AgentLink,
+    signals: AsyncFd<Signals>,
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").field("agent", &self.agent).finish()
+    }
+}
+
+impl Start {
+    /// For whoever looks for holders of sockets.
+    pub(crate) fn link(&self) -> AgentLink {
+        self.link.clone()
+    }
+
+    /// Starts CMD and stays with it: signals are passed on, a stop is shared, and with `wait`
+    /// its orphans are waited for too.
+    ///
+    /// # Errors
+    ///
+    /// The channel to the agent failed.
+    pub(crate) async fn run(&self, wait: bool, mut tell: impl FnMut(News)) -> io::Result<Ended> {
+        self.link.tell(&ToAgent::Start).await?;
+        let mut ended = None;
+        loop {
+            tokio::select! {
+                signal = self.signals.async_io(Interest::READABLE, next_signal) => {
+                    self.link.tell(&ToAgent::Signal(signal?)).await?;
+                }
+                message = self.link.next() => match message? {
+                    None => return Ok(ended.unwrap_or(Ended::AgentLost)),
+                    Some(FromAgent::Started { pid }) => tell(News::Started { pid }),
+                    Some(FromAgent::NotStarted { errno }) => return Ok(Ended::NotStarted(errno)),
+                    Some(FromAgent::Stopped) => stop_too(),
+                    Some(FromAgent::LoopbackRefused { port, program: holder }) => {
+                        let program = holder.map(program);
+                        tell(News::LoopbackRefused { port, program });
+                    }
+                    Some(FromAgent::Ended(ending)) => {
+                        ended = Some(Ended::of(ending));
+                        if !wait {
+                            return Ok(Ended::of(ending));
+                        }
+                    }
+                    Some(FromAgent::AllEnded) => {
+                        if let Some(ended) = ended {
+                            return Ok(ended);
+                        }
+                    }
+                    Some(_) => {}
+                },
+            }
+        }
+    }
+
+    /// After CMD: how many sockets no process holds any more while they still have data to
+    /// send.
+    ///
+    /// # Errors
+    ///
+    /// The channel to the agent failed.
+    pub(crate) async fn unsent(&self) -> io::Result<usize> {
+        self.link.tell(&ToAgent::Unsent).await?;
+        loop {
+            match self.link.next().await? {
+                None => return Ok(0),
+                Some(FromAgent::Unsent { sockets }) => return Ok(sockets),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+impl Ended {
+    fn of(ending: Ending) -> Self {
+        Self::Program(ending.exit_code())
+    }
+}
+
+fn next_signal(signals: &Signals) -> io::Result<i32> {
+    signals.next()?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+}
+
+/// CMD was stopped: the shell that waits for this process has to see that its job stopped, and
+/// continues the whole process group later.
+fn stop_too() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let _ = kill_process(getpid(), Signal::STOP);
+}
