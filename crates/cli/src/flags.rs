@@ -99,7 +99,6 @@ pub(crate) struct ProgramFlags {
 
     /// The program and its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
-    #[arg(allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
 }
 

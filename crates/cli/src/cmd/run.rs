@@ -44,7 +44,9 @@ async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> io::Result<En
     let _tun = setup.take_tun();
     let _ = plan;
     let start = setup.into_start()?;
-    start.run(flags.program.wait, |news: News| drop(news)).await
+    let ended = start.run(flags.program.wait, |news: News| drop(news)).await;
+    start.finish();
+    ended
 }
 
 /// The line that `doctor` would say of it too.

@@ -1,7 +1,11 @@
 //! What this machine grants, and what to do where it does not.
 
+mod apparmor;
 mod facts;
+mod trials;
 mod trouble;
 
+pub(crate) use apparmor::profile as apparmor_profile;
 pub(crate) use facts::{Container, Facts, TunNode};
+pub(crate) use trials::{Names, Trials, has_way_v6, was_reached};
 pub(crate) use trouble::Trouble;

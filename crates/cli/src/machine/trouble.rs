@@ -23,8 +23,14 @@ impl Trouble {
         if self.fix.is_empty() {
             return self.short.clone();
         }
-        let words = self.fix.iter().flat_map(|line| line.split_ascii_whitespace());
-        let fix = words.collect::<Vec<_>>().join(" ");
+        let mut fix = String::new();
+        for line in &self.fix {
+            // An indented line goes on with the command before it.
+            if !fix.is_empty() {
+                fix += if line.starts_with(' ') { " " } else { " && " };
+            }
+            fix += &line.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+        }
         format!("{}: {fix}", self.short)
     }
 
@@ -106,7 +112,7 @@ fn user_namespace(error: &SetupError, facts: &Facts) -> Trouble {
     if error.errno == libc::ENOSPC || error.errno == libc::EUSERS {
         return trouble(
             what,
-            "user.max_user_namespaces is reached, or 32 are nested",
+            "user.max_user_namespaces is reached",
             "no user namespace, user.max_user_namespaces is reached",
             &["sudo sysctl -w user.max_user_namespaces=100000"],
         );
@@ -139,28 +145,35 @@ fn user_namespace(error: &SetupError, facts: &Facts) -> Trouble {
             what,
             finding: finding.to_owned(),
             short: format!("no user namespace, {finding}"),
-            fix: vec![unconfined(facts).to_owned()],
+            fix: unconfined(facts),
         };
     }
     other(what, error)
 }
 
 /// What lifts the confinement that a container engine puts on by itself.
-fn unconfined(facts: &Facts) -> &'static str {
-    match facts.container {
-        Some(Container::Docker) => {
-            "start the container with  --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
-        }
-        Some(Container::Podman) => {
-            "start the container with  --security-opt seccomp=unconfined"
-        }
-        Some(Container::Kubernetes) => {
-            "give the container  securityContext.seccompProfile.type: Unconfined"
-        }
-        Some(Container::Lxc) => "set  security.nesting=true  for the container",
-        Some(Container::Other) => "let the container's seccomp profile allow unshare and mount",
-        None => "start it outside that sandbox",
-    }
+fn unconfined(facts: &Facts) -> Vec<String> {
+    let lines: &[&str] = match facts.container {
+        Some(Container::Docker) => &[
+            "start the container with",
+            "  --security-opt seccomp=unconfined",
+            "  --security-opt apparmor=unconfined",
+        ],
+        Some(Container::Podman) => &[
+            "start the container with  --security-opt seccomp=unconfined",
+        ],
+        Some(Container::Kubernetes) => &[
+            "give the container",
+            "  securityContext.seccompProfile.type: Unconfined",
+        ],
+        Some(Container::Lxc) => &["set  security.nesting=true  for the container"],
+        Some(Container::Other) => &[
+            "let the container's seccomp profile allow",
+            "  unshare and mount",
+        ],
+        None => &["start it outside that sandbox"],
+    };
+    lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
 fn network_namespace(error: &SetupError, facts: &Facts) -> Trouble {
@@ -191,7 +204,7 @@ fn network_namespace(error: &SetupError, facts: &Facts) -> Trouble {
                 "no network namespace, a seccomp filter forbids it",
                 &[],
             );
-            trouble.fix.push(unconfined(facts).to_owned());
+            trouble.fix = unconfined(facts);
             trouble
         }
         _ => other(what, error),
@@ -204,11 +217,11 @@ fn mounts(error: &SetupError, facts: &Facts) -> Trouble {
     if refused && facts.container.is_some() {
         let mut trouble = trouble(
             what,
-            "the container's AppArmor or seccomp profile forbids to mount",
+            "the container's AppArmor or seccomp profile forbids it",
             "no mounts, the container's AppArmor or seccomp profile forbids them",
             &[],
         );
-        trouble.fix.push(unconfined(facts).to_owned());
+        trouble.fix = unconfined(facts);
         return trouble;
     }
     other(what, error)
@@ -254,7 +267,7 @@ fn tun(error: &SetupError, facts: &Facts) -> Trouble {
                 fix: vec!["sudo chmod 0666 /dev/net/tun".to_owned()],
             }
         }
-        (Step::TunOpen, _) if facts.tun == TunNode::NoDevice => trouble(
+        (Step::TunOpen | Step::TunAttach, _) if facts.tun == TunNode::NoDevice => trouble(
             what,
             "/dev/net/tun: not a device",
             "/dev/net/tun is not a device",

@@ -112,13 +112,6 @@ impl HostRoutes {
         }
     }
 
-    /// Whether the host has a way to the rest of the IPv6 world.
-    pub(crate) fn has_default_v6(&self) -> bool {
-        self.routes
-            .iter()
-            .any(|route| route.len == 0 && route.destination.is_ipv6())
-    }
-
     fn is_free(&self, address: IpAddr, len: u8) -> bool {
         !self
             .routes

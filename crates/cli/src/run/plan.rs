@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use super::caller::Caller;
 use super::network::{HostRoutes, Network, NetworkError};
 use crate::flags::RunFlags;
+use crate::machine;
 
 /// Packets that may wait in the TUN on their way out of the namespace.
 ///
@@ -25,7 +26,6 @@ pub(crate) struct Plan {
     pub(crate) mtu: u32,
     pub(super) queue_packets: u32,
     pub(super) map_root: bool,
-    pub(super) wait: bool,
     /// Ports of the program's localhost that are the host's.
     pub(super) localhost: Vec<u16>,
     pub(crate) caller: Caller,
@@ -43,11 +43,10 @@ impl Plan {
         Ok(Self {
             argv,
             network: routes.choose(flags.reach.net)?,
-            outside_v6: routes.has_default_v6(),
+            outside_v6: machine::has_way_v6(),
             mtu: flags.reach.mtu,
             queue_packets: QUEUE_PACKETS,
             map_root: flags.program.map_root,
-            wait: flags.program.wait,
             localhost: flags.reach.localhost.clone(),
             caller: Caller::read(),
         })
@@ -59,11 +58,10 @@ impl Plan {
         Ok(Self {
             argv: Vec::new(),
             network: routes.choose(None)?,
-            outside_v6: routes.has_default_v6(),
+            outside_v6: machine::has_way_v6(),
             mtu: 65_520,
             queue_packets: QUEUE_PACKETS,
             map_root: false,
-            wait: false,
             localhost: Vec::new(),
             caller: Caller::read(),
         })

@@ -5,7 +5,7 @@
 //! What a process sends to the relay alone is meant for the program, and is passed on.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -81,7 +81,7 @@ impl AsFd for Signals {
     }
 }
 
-impl std::os::fd::AsRawFd for Signals {
+impl AsRawFd for Signals {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_fd().as_raw_fd()
     }

@@ -31,11 +31,19 @@ fn a_range_that_the_host_uses_is_left_alone() {
 }
 
 #[test]
-fn a_reject_route_is_no_way_out() {
-    let reject = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 \
-                  00000000000000000000000000000000 ffffffff 00000001 00000000 00200200       lo\n";
-    assert!(!HostRoutes::parse("", reject).has_default_v6());
-    let real = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 \
-                fd000000000000000000000000000001 00000400 00000001 00000000 00000003     eth0\n";
-    assert!(HostRoutes::parse("", real).has_default_v6());
+fn a_reject_route_uses_no_range() {
+    let line = |flags: &str, device: &str| {
+        format!(
+            "fd5b0002000000000000000000000000 40 00000000000000000000000000000000 00 \
+             00000000000000000000000000000000 00000400 00000001 00000000 {flags}     {device}\n"
+        )
+    };
+    let free = Network {
+        v4: (RANGES_V4[0], 24),
+        v6: RANGES_V6[0],
+    };
+    let rejects = HostRoutes::parse("", &line("00200200", "lo"));
+    assert_eq!(rejects.choose(None), Ok(free));
+    let uses = HostRoutes::parse("", &line("00000001", "eth0"));
+    assert_eq!(uses.choose(None).unwrap().v6, RANGES_V6[1]);
 }

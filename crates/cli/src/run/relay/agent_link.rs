@@ -32,8 +32,10 @@ impl AgentLink {
     pub(super) fn new(channel: Channel) -> io::Result<Self> {
         channel.set_nonblocking()?;
         let interest = Interest::READABLE | Interest::WRITABLE;
+        // SAFETY: a `Channel` owns its socket, always names the same one, and is not taken out.
+        let channel = unsafe { AsyncFd::register_with_interest(channel, interest) }?;
         Ok(Self {
-            channel: Arc::new(AsyncFd::with_interest(channel, interest)?),
+            channel: Arc::new(channel),
             questions: Arc::default(),
         })
     }
@@ -63,6 +65,12 @@ impl AgentLink {
                 other => return Ok(other.map(|(message, _)| message)),
             }
         }
+    }
+
+    /// Ends the conversation, whoever else still holds this link.
+    pub(super) fn hang_up(&self) {
+        let both = rustix::net::Shutdown::Both;
+        let _ = rustix::net::shutdown(self.channel.get_ref(), both);
     }
 
     fn questions(&self) -> std::sync::MutexGuard<'_, Questions> {

@@ -53,10 +53,14 @@ impl Setup {
     ///
     /// The runtime cannot watch the channel or the signals.
     pub(crate) fn into_start(self) -> io::Result<Start> {
+        let signals = Signals::passed_on()?;
+        // SAFETY: `Signals` owns its descriptor, always names the same one, and is not taken
+        // out.
+        let signals = unsafe { AsyncFd::register_with_interest(signals, Interest::READABLE) }?;
         Ok(Start {
             agent: self.agent,
             link: AgentLink::new(self.channel)?,
-            signals: AsyncFd::with_interest(Signals::passed_on()?, Interest::READABLE)?,
+            signals,
         })
     }
 }
@@ -144,6 +148,13 @@ impl Start {
                 },
             }
         }
+    }
+
+    /// Lets the agent go and waits for its end, so that no zombie stays behind. What CMD left
+    /// behind loses the network with it.
+    pub(crate) fn finish(self) {
+        self.link.hang_up();
+        super::reap(self.agent);
     }
 
     /// After CMD: how many sockets no process holds any more while they still have data to
