@@ -217,7 +217,7 @@ fn mounts(error: &SetupError, facts: &Facts) -> Trouble {
     if refused && facts.container.is_some() {
         let mut trouble = trouble(
             what,
-            "the container's AppArmor or seccomp profile forbids it",
+            "the container's AppArmor or seccomp forbids it",
             "no mounts, the container's AppArmor or seccomp profile forbids them",
             &[],
         );

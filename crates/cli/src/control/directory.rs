@@ -1,0 +1,58 @@
+//! Where control sockets are. Only their owner may look into the directory: whoever can talk to
+//! a control socket sees whom the programs of the run talk to.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::PathBuf;
+
+use rustix::process::geteuid;
+
+/// The directory, whether or not it exists.
+fn path() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(runtime) if !runtime.is_empty() => PathBuf::from(runtime).join("switchboard"),
+        _ => PathBuf::from(format!("/tmp/switchboard-{}", geteuid().as_raw())),
+    }
+}
+
+/// The directory, made if need be.
+///
+/// # Errors
+///
+/// It cannot be made, or somebody else could look into it: `/tmp` is everybody's.
+pub(super) fn make() -> io::Result<PathBuf> {
+    let path = path();
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    let metadata = fs::symlink_metadata(&path)?;
+    let ours = metadata.is_dir() && metadata.uid() == geteuid().as_raw();
+    if !ours || metadata.mode() & 0o077 != 0 {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("{} is not a directory of mode 0700 of ours", path.display()),
+        ));
+    }
+    Ok(path)
+}
+
+/// The process ids of the runs that have a control socket, in order. One whose relay was killed
+/// may be among them.
+pub(crate) fn runs() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(path()) else {
+        return Vec::new();
+    };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let mut pids: Vec<u32> = names
+        .filter_map(|name| name.to_str()?.strip_suffix(".sock")?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// The control socket of the run `pid`.
+pub(super) fn socket(pid: u32) -> PathBuf {
+    path().join(format!("{pid}.sock"))
+}

@@ -1,0 +1,65 @@
+//! The run's end of the control socket.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use switchboard_gateway::{Registry, SocketRow};
+use tokio::net::UnixListener;
+
+use super::{RunReport, directory};
+
+/// A control socket; its file is gone when this is dropped.
+#[derive(Debug)]
+pub(crate) struct ControlSocket {
+    path: PathBuf,
+}
+
+#[derive(Clone)]
+struct Run {
+    registry: Registry,
+    command: Arc<str>,
+    since: Instant,
+}
+
+impl ControlSocket {
+    /// Listens and answers from now on, on the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// No directory for it, or the socket's own.
+    pub(crate) fn serve(registry: Registry, command: &str) -> io::Result<Self> {
+        let pid = std::process::id();
+        let path = directory::make()?.join(format!("{pid}.sock"));
+        // Left behind by a relay of the same number that was killed.
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path)?;
+        let run = Run {
+            registry,
+            command: command.into(),
+            since: Instant::now(),
+        };
+        let router = Router::new().route("/sockets", get(sockets)).with_state(run);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Self { path })
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn sockets(State(run): State<Run>) -> Json<RunReport<SocketRow>> {
+    Json(RunReport {
+        pid: std::process::id(),
+        command: run.command.to_string(),
+        age_ms: u64::try_from(run.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+        sockets: run.registry.snapshot(),
+    })
+}

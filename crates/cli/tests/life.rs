@@ -1,0 +1,183 @@
+//! A run lives and ends as under a shell: exit codes, signals, descriptors, rights.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{as_nobody, can_be_nobody, can_run, run_sh, stderr, stdout, switchboard};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Starts `run -- sh -c SCRIPT` and waits for its first line.
+fn start(script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut command = switchboard();
+    command.args(["run", "--", "sh", "-c", script]).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the command starts");
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a first line");
+    assert_eq!(line, "ready\n");
+    (child, output)
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed()).expect("a process id")
+}
+
+#[test]
+fn exit_codes_are_the_programs_own() {
+    if !can_run() {
+        return;
+    }
+    assert_eq!(run_sh(&[], "exit 0").status.code(), Some(0));
+    assert_eq!(run_sh(&[], "exit 7").status.code(), Some(7));
+    assert_eq!(run_sh(&[], "kill -9 $$").status.code(), Some(128 + 9));
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_told_apart() {
+    if !can_run() {
+        return;
+    }
+    for (program, code, said) in [
+        ("no-such-program", 127, "switchboard: no-such-program: no such program\n"),
+        (
+            "/etc/passwd",
+            126,
+            "switchboard: /etc/passwd: Permission denied (os error 13)\n",
+        ),
+    ] {
+        let output = switchboard().args(["run", "--", program]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(stderr(&output), said);
+    }
+}
+
+#[test]
+fn a_wrong_flag_is_125_and_the_programs_flags_are_its_own() {
+    let output = switchboard().args(["run", "--no-such", "--", "true"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).starts_with("switchboard: "));
+    assert_eq!(stderr(&output).lines().count(), 1);
+    let output = switchboard().arg("--no-such").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    if can_run() {
+        let output = switchboard().args(["run", "echo", "--mtu", "-q"]).output().unwrap();
+        assert_eq!(stdout(&output), "--mtu -q\n");
+    }
+}
+
+#[test]
+fn stdout_and_stderr_belong_to_the_program() {
+    if !can_run() {
+        return;
+    }
+    let output = run_sh(&[], "echo out; echo err >&2");
+    assert_eq!(stdout(&output), "out\n");
+    assert_eq!(stderr(&output), "err\n");
+}
+
+#[test]
+fn a_signal_to_the_relay_reaches_the_program() {
+    if !can_run() {
+        return;
+    }
+    let script = "trap 'echo asked; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    let (mut child, mut output) = start(script);
+    kill_process(pid(&child), Signal::TERM).unwrap();
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "asked\n");
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+}
+
+#[test]
+fn when_the_relay_is_killed_the_program_is_too() {
+    if !can_run() {
+        return;
+    }
+    let (mut child, mut output) = start("echo ready; exec sleep 60");
+    let begun = Instant::now();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The pipe's last writer is CMD.
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_run_ends_with_its_program_unless_it_waits() {
+    if !can_run() {
+        return;
+    }
+    let script = "(sleep 2; echo late) >/dev/null 2>&1 & exit 4";
+    let begun = Instant::now();
+    assert_eq!(run_sh(&[], script).status.code(), Some(4));
+    assert!(begun.elapsed() < Duration::from_millis(1500));
+    let begun = Instant::now();
+    assert_eq!(run_sh(&["--wait"], script).status.code(), Some(4));
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+}
+
+/// Orphans are reaped, or `ps` would show them as defunct for the rest of the run.
+#[test]
+fn orphans_leave_no_zombies() {
+    if !can_run() {
+        return;
+    }
+    let script = "(sleep 0.1 & echo $!) > /dev/null; sleep 0.4; \
+                  grep -l '^State:.Z' /proc/[0-9]*/status | while read f; do \
+                  grep -q \"^PPid:.$PPID\\$\" $f && echo zombie; done; true";
+    assert_eq!(stdout(&run_sh(&[], script)), "");
+}
+
+#[test]
+fn the_program_has_the_callers_descriptors_limits_and_rights() {
+    if !can_run() {
+        return;
+    }
+    let script = "ls -l /proc/self/fd | grep -o '[0-9]* -> [a-z]*:' | grep -c socket; \
+                  ulimit -n; ulimit -Hn; id -u; id -g; umask; \
+                  grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs|SigBlk):' /proc/self/status";
+    let plain = std::process::Command::new("sh").args(["-c", script]).output().unwrap();
+    assert_eq!(stdout(&run_sh(&[], script)), stdout(&plain));
+}
+
+#[test]
+fn an_ordinary_user_needs_no_right_and_gains_none() {
+    if !can_be_nobody() {
+        return;
+    }
+    let script = "$SWITCHBOARD run -- sh -c 'id -u; id -g; grep -E ^Cap[PE] /proc/self/status; \
+                  ip -o addr show tun0 | grep -o \"10.0.2.100/32\"; nc -l 127.0.0.1 80 & \
+                  sleep 0.2; echo low port | nc -N 127.0.0.1 80'";
+    let output = as_nobody(Some("0666"), script);
+    let none = "0000000000000000";
+    let expected = format!(
+        "65534\n65534\nCapPrm:\t{none}\nCapEff:\t{none}\n10.0.2.100/32\nlow port\n"
+    );
+    assert_eq!(stdout(&output), expected, "{}", stderr(&output));
+}
+
+#[test]
+fn what_is_missing_is_said_in_one_line_and_doctor_agrees() {
+    if !can_be_nobody() {
+        return;
+    }
+    for mode in [None, Some("0600")] {
+        let script = "$SWITCHBOARD run -- true; echo $?; $SWITCHBOARD doctor; echo $?";
+        let output = as_nobody(mode, script);
+        let (said, text) = (stderr(&output), stdout(&output));
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.starts_with("switchboard: ") && said.contains("/dev/net/tun"), "{said}");
+        assert!(text.starts_with("125\n") && text.ends_with("\n1\n"), "{text}");
+        let fix = said.trim_end().rsplit(": ").next().unwrap();
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        assert!(words.join(" ").contains(fix), "{fix} in {text}");
+        assert!(text.contains("TUN is missing (fix above)"), "{text}");
+    }
+}
