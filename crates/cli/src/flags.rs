@@ -35,8 +35,10 @@ pub(crate) enum Command {
 /// Flags of `run`, in the groups of its help.
 #[derive(Args, Debug)]
 #[command(override_usage = "switchboard run [FLAGS] -- CMD [ARGS]")]
-#[command(after_help = "Exit code: the program's own; 128 + n if signal n ended it; 127 not \
-found, 126 not executable; 125 when Switchboard itself could not.")]
+#[command(
+    after_help = "Exit code: the program's own; 128 + n if signal n ended it; 127 not \
+found, 126 not executable; 125 when Switchboard itself could not."
+)]
 pub(crate) struct RunFlags {
     #[command(flatten, next_help_heading = "See")]
     pub(crate) see: SeeFlags,
@@ -161,7 +163,10 @@ fn parse_publish(text: &str) -> Result<Publish, String> {
 fn parse_dns(text: &str) -> Result<SocketAddr, String> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     text.parse()
-        .or_else(|_| bare.parse().map(|address: IpAddr| SocketAddr::new(address, 53)))
+        .or_else(|_| {
+            bare.parse()
+                .map(|address: IpAddr| SocketAddr::new(address, 53))
+        })
         .map_err(|_| "write ADDR or ADDR:PORT, IPv6 with a port in brackets".to_owned())
 }
 
@@ -206,7 +211,8 @@ fn one_line(error: &clap::Error) -> String {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         || error.kind() == ErrorKind::MissingSubcommand
     {
-        return "which command? try: switchboard run -- curl http://switchboard.internal/".to_owned();
+        return "which command? try: switchboard run -- curl http://switchboard.internal/"
+            .to_owned();
     }
     let text = error.to_string();
     let said = text.split("\n\n").next().unwrap_or(&text);

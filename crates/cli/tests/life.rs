@@ -14,7 +14,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Starts `run -- sh -c SCRIPT` and waits for its first line.
 fn start(script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut command = switchboard();
-    command.args(["run", "--", "sh", "-c", script]).stdout(Stdio::piped());
+    command
+        .args(["run", "--", "sh", "-c", script])
+        .stdout(Stdio::piped());
     let mut child = command.spawn().expect("the command starts");
     let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
     let mut line = String::new();
@@ -43,7 +45,11 @@ fn a_program_that_cannot_be_executed_is_told_apart() {
         return;
     }
     for (program, code, said) in [
-        ("no-such-program", 127, "switchboard: no-such-program: no such program\n"),
+        (
+            "no-such-program",
+            127,
+            "switchboard: no-such-program: no such program\n",
+        ),
         (
             "/etc/passwd",
             126,
@@ -58,14 +64,20 @@ fn a_program_that_cannot_be_executed_is_told_apart() {
 
 #[test]
 fn a_wrong_flag_is_125_and_the_programs_flags_are_its_own() {
-    let output = switchboard().args(["run", "--no-such", "--", "true"]).output().unwrap();
+    let output = switchboard()
+        .args(["run", "--no-such", "--", "true"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(125));
     assert!(stderr(&output).starts_with("switchboard: "));
     assert_eq!(stderr(&output).lines().count(), 1);
     let output = switchboard().arg("--no-such").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     if can_run() {
-        let output = switchboard().args(["run", "echo", "--mtu", "-q"]).output().unwrap();
+        let output = switchboard()
+            .args(["run", "echo", "--mtu", "-q"])
+            .output()
+            .unwrap();
         assert_eq!(stdout(&output), "--mtu -q\n");
     }
 }
@@ -143,7 +155,10 @@ fn the_program_has_the_callers_descriptors_limits_and_rights() {
     let script = "ls -l /proc/self/fd | grep -o '[0-9]* -> [a-z]*:' | grep -c socket; \
                   ulimit -n; ulimit -Hn; id -u; id -g; umask; \
                   grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs|SigBlk):' /proc/self/status";
-    let plain = std::process::Command::new("sh").args(["-c", script]).output().unwrap();
+    let plain = std::process::Command::new("sh")
+        .args(["-c", script])
+        .output()
+        .unwrap();
     assert_eq!(stdout(&run_sh(&[], script)), stdout(&plain));
 }
 
@@ -157,9 +172,8 @@ fn an_ordinary_user_needs_no_right_and_gains_none() {
                   sleep 0.2; echo low port | nc -N 127.0.0.1 80'";
     let output = as_nobody(Some("0666"), script);
     let none = "0000000000000000";
-    let expected = format!(
-        "65534\n65534\nCapPrm:\t{none}\nCapEff:\t{none}\n10.0.2.100/32\nlow port\n"
-    );
+    let expected =
+        format!("65534\n65534\nCapPrm:\t{none}\nCapEff:\t{none}\n10.0.2.100/32\nlow port\n");
     assert_eq!(stdout(&output), expected, "{}", stderr(&output));
 }
 
@@ -173,8 +187,14 @@ fn what_is_missing_is_said_in_one_line_and_doctor_agrees() {
         let output = as_nobody(mode, script);
         let (said, text) = (stderr(&output), stdout(&output));
         assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(said.starts_with("switchboard: ") && said.contains("/dev/net/tun"), "{said}");
-        assert!(text.starts_with("125\n") && text.ends_with("\n1\n"), "{text}");
+        assert!(
+            said.starts_with("switchboard: ") && said.contains("/dev/net/tun"),
+            "{said}"
+        );
+        assert!(
+            text.starts_with("125\n") && text.ends_with("\n1\n"),
+            "{text}"
+        );
         let fix = said.trim_end().rsplit(": ").next().unwrap();
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         assert!(words.join(" ").contains(fix), "{fix} in {text}");

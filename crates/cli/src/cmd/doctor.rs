@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::flags::DoctorFlags;
-use crate::machine::{self, Facts, Names, Trouble, Trials};
+use crate::machine::{self, Facts, Names, Trials, Trouble};
 use crate::{DONE, FAILED};
 
 /// Columns of a terminal that everybody has.
@@ -29,8 +29,17 @@ fn report(facts: &Facts, trials: &Trials) -> String {
     let line = |text: &mut String, mark: &str, what: &str, finding: &str| {
         let _ = writeln!(text, "  {mark:<6}{what:<23}{finding}");
     };
-    line(&mut text, "ok", "open, tour", "need nothing from this machine");
-    let trouble = trials.setup.as_ref().err().map(|error| Trouble::of(error, facts));
+    line(
+        &mut text,
+        "ok",
+        "open, tour",
+        "need nothing from this machine",
+    );
+    let trouble = trials
+        .setup
+        .as_ref()
+        .err()
+        .map(|error| Trouble::of(error, facts));
     let steps = [
         ("user namespace", "made one"),
         ("network namespace", "made one"),
@@ -90,7 +99,10 @@ fn names(names: &Names) -> (&'static str, String) {
     match names {
         Names::Answered { server, elapsed } => (
             "ok",
-            format!("/etc/resolv.conf: {server} answers in {} ms", millis(elapsed)),
+            format!(
+                "/etc/resolv.conf: {server} answers in {} ms",
+                millis(elapsed)
+            ),
         ),
         Names::Silent { server } => (
             "warn",
@@ -130,7 +142,11 @@ fn verdict(trouble: Option<&Trouble>) -> String {
     match trouble {
         None => "`switchboard run` works here.\n".to_owned(),
         Some(trouble) => {
-            let fix = if trouble.fix.is_empty() { "" } else { " (fix above)" };
+            let fix = if trouble.fix.is_empty() {
+                ""
+            } else {
+                " (fix above)"
+            };
             let cannot = format!(
                 "`switchboard run` cannot work here: {} is missing{fix}.",
                 trouble.what

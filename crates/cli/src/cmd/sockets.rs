@@ -67,7 +67,10 @@ fn table(report: &RunReport<Row>) -> String {
     let mut text = format!("Sockets of run {}: {}\n", report.pid, report.command);
     for [program, socket, peer, state] in &rows {
         let [a, b, c] = widths;
-        let _ = writeln!(text, "  {program:<a$}   {socket:<b$}   {peer:<c$}   {state}");
+        let _ = writeln!(
+            text,
+            "  {program:<a$}   {socket:<b$}   {peer:<c$}   {state}"
+        );
     }
     text
 }

@@ -59,9 +59,10 @@ async fn get(stream: UnixStream, path: &str) -> Result<Bytes, hyper::Error> {
     tokio::spawn(connection);
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = path.parse().unwrap_or_default();
-    request
-        .headers_mut()
-        .insert(hyper::header::HOST, hyper::header::HeaderValue::from_static("run"));
+    request.headers_mut().insert(
+        hyper::header::HOST,
+        hyper::header::HeaderValue::from_static("run"),
+    );
     let response = sender.send_request(request).await?;
     Ok(response.into_body().collect().await?.to_bytes())
 }

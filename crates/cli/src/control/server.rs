@@ -43,7 +43,9 @@ impl ControlSocket {
             command: command.into(),
             since: Instant::now(),
         };
-        let router = Router::new().route("/sockets", get(sockets)).with_state(run);
+        let router = Router::new()
+            .route("/sockets", get(sockets))
+            .with_state(run);
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self { path })
     }

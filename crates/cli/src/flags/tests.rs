@@ -40,7 +40,10 @@ fn directories_default_to_port_53() {
 
 #[test]
 fn networks_lose_their_host_bits_and_have_room_for_host_100() {
-    assert_eq!(parse_net("10.9.8.7/24"), Ok((Ipv4Addr::new(10, 9, 8, 0), 24)));
+    assert_eq!(
+        parse_net("10.9.8.7/24"),
+        Ok((Ipv4Addr::new(10, 9, 8, 0), 24))
+    );
     assert!(parse_net("10.9.8.0/26").is_err());
     assert!(parse_net("10.9.8.0").is_err());
 }

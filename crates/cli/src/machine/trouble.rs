@@ -159,9 +159,7 @@ fn unconfined(facts: &Facts) -> Vec<String> {
             "  --security-opt seccomp=unconfined",
             "  --security-opt apparmor=unconfined",
         ],
-        Some(Container::Podman) => &[
-            "start the container with  --security-opt seccomp=unconfined",
-        ],
+        Some(Container::Podman) => &["start the container with  --security-opt seccomp=unconfined"],
         Some(Container::Kubernetes) => &[
             "give the container",
             "  securityContext.seccompProfile.type: Unconfined",
@@ -240,7 +238,11 @@ fn tun(error: &SetupError, facts: &Facts) -> Trouble {
             what,
             "/dev/net/tun: no such file",
             "no /dev/net/tun",
-            if by_container { into_container } else { &["sudo modprobe tun"] },
+            if by_container {
+                into_container
+            } else {
+                &["sudo modprobe tun"]
+            },
         ),
         (Step::TunOpen, libc::ENODEV | libc::ENXIO) => trouble(
             what,
@@ -253,7 +255,11 @@ fn tun(error: &SetupError, facts: &Facts) -> Trouble {
             what,
             "/dev/net/tun: not permitted to this container",
             "/dev/net/tun is not permitted here",
-            if by_container { into_container } else { &["allow the device 10:200 in its cgroup"] },
+            if by_container {
+                into_container
+            } else {
+                &["allow the device 10:200 in its cgroup"]
+            },
         ),
         (Step::TunOpen, libc::EACCES) => {
             let mode = match facts.tun {

@@ -72,7 +72,12 @@ impl Channel {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
             let mut iov = [IoSliceMut::new(&mut bytes)];
-            recvmsg(&self.socket, &mut iov, &mut control, RecvFlags::CMSG_CLOEXEC)
+            recvmsg(
+                &self.socket,
+                &mut iov,
+                &mut control,
+                RecvFlags::CMSG_CLOEXEC,
+            )
         });
         let received = match received {
             Err(rustix::io::Errno::CONNRESET) => return Ok(None),

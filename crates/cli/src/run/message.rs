@@ -53,10 +53,7 @@ pub(super) enum FromAgent {
     /// Listens inside for `--localhost`. Carries one or two listeners.
     Listening { port: u16 },
     /// A program called its own localhost where nobody listens.
-    LoopbackRefused {
-        port: u16,
-        program: Option<Holder>,
-    },
+    LoopbackRefused { port: u16, program: Option<Holder> },
     /// Answer to [`ToAgent::Unsent`]: sockets without a process that still have data to send.
     Unsent { sockets: usize },
 }

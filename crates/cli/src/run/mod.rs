@@ -22,5 +22,5 @@ mod signals;
 mod user_map;
 
 pub(crate) use message::{SetupError, Step};
-pub(crate) use network::{Network, NetworkError};
+
 pub(crate) use plan::Plan;

@@ -56,7 +56,9 @@ impl Route {
     /// Whether it covers an address of the network `other`/`len`, or the other way round.
     fn overlaps(&self, other: IpAddr, len: u8) -> bool {
         let (a, b, width) = match (self.destination, other) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(u32::from(a)), u128::from(u32::from(b)), 32),
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                (u128::from(u32::from(a)), u128::from(u32::from(b)), 32)
+            }
             (IpAddr::V6(a), IpAddr::V6(b)) => (u128::from(a), u128::from(b), 128),
             _ => return false,
         };
@@ -129,11 +131,15 @@ impl HostRoutes {
             Some((address, len)) if self.is_free(address.into(), len) => (address, len),
             Some((address, len)) => return Err(NetworkError::Taken(address, len)),
             None => {
-                let free = RANGES_V4.into_iter().find(|net| self.is_free((*net).into(), 24));
+                let free = RANGES_V4
+                    .into_iter()
+                    .find(|net| self.is_free((*net).into(), 24));
                 (free.ok_or(NetworkError::AllTaken)?, 24)
             }
         };
-        let mut free = RANGES_V6.into_iter().filter(|net| self.is_free((*net).into(), 64));
+        let mut free = RANGES_V6
+            .into_iter()
+            .filter(|net| self.is_free((*net).into(), 64));
         let v6 = free.next().ok_or(NetworkError::AllTaken)?;
         Ok(Network { v4, v6 })
     }

@@ -15,7 +15,6 @@ use super::message::{FromAgent, SetupError, Step, ToAgent};
 use super::plan::Plan;
 use super::{signals, user_map};
 
-pub(crate) use agent_link::AgentLink;
 pub(crate) use start::{Ended, News, Setup};
 
 /// Forks the agent and waits until everything stands.
@@ -74,7 +73,9 @@ fn talk_through(setup: &mut Setup, plan: &Plan) -> Result<(), SetupError> {
             }
             FromAgent::Warning(text) => setup.warnings.push(text),
             FromAgent::Listening { port } => {
-                setup.listeners.extend(descriptors.drain(..).map(|fd| (port, fd.into())));
+                setup
+                    .listeners
+                    .extend(descriptors.drain(..).map(|fd| (port, fd.into())));
             }
             FromAgent::Refused(error) => return Err(error),
             FromAgent::Ready => {

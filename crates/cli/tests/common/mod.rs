@@ -11,27 +11,30 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// The command under test.
-pub fn switchboard() -> Command {
+pub(crate) fn switchboard() -> Command {
     Command::new(env!("CARGO_BIN_EXE_switchboard"))
 }
 
 /// `switchboard run FLAGS -- sh -c SCRIPT`.
-pub fn run_sh(flags: &[&str], script: &str) -> Output {
+pub(crate) fn run_sh(flags: &[&str], script: &str) -> Output {
     let mut command = switchboard();
-    command.arg("run").args(flags).args(["--", "sh", "-c", script]);
+    command
+        .arg("run")
+        .args(flags)
+        .args(["--", "sh", "-c", script]);
     command.output().expect("the command starts")
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Whether `run` can work here at all. Says so loudly where it cannot.
-pub fn can_run() -> bool {
+pub(crate) fn can_run() -> bool {
     static CAN: OnceLock<bool> = OnceLock::new();
     *CAN.get_or_init(|| {
         let output = switchboard().args(["run", "--", "true"]).output();
@@ -43,15 +46,15 @@ pub fn can_run() -> bool {
     })
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// The uid of tests as an ordinary user.
-pub const NOBODY: &str = "65534";
+pub(crate) const NOBODY: &str = "65534";
 
 /// A copy of the command that every user may execute.
-pub fn public_copy() -> PathBuf {
+pub(crate) fn public_copy() -> PathBuf {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
         let folder = std::env::temp_dir().join(format!("switchboard-test-{}", std::process::id()));
@@ -68,7 +71,7 @@ pub fn public_copy() -> PathBuf {
 
 /// `script` as uid 65534, in a mount namespace of its own whose `/dev/net/tun` has mode `mode`
 /// (none at all: no node). `$SWITCHBOARD` is the command.
-pub fn as_nobody(mode: Option<&str>, script: &str) -> Output {
+pub(crate) fn as_nobody(mode: Option<&str>, script: &str) -> Output {
     let node = match mode {
         Some(mode) => format!("mknod -m {mode} /dev/net/tun c 10 200 &&"),
         None => String::new(),
@@ -89,7 +92,7 @@ pub fn as_nobody(mode: Option<&str>, script: &str) -> Output {
 }
 
 /// Whether tests as another user can be made.
-pub fn can_be_nobody() -> bool {
+pub(crate) fn can_be_nobody() -> bool {
     if !is_root() || !Path::new("/usr/bin/setpriv").exists() {
         eprintln!("skipped: needs root and setpriv, to become uid {NOBODY}");
         return false;

@@ -68,7 +68,13 @@ fn no_line_is_longer_than_80_columns() {
         Step::TunAttach,
         Step::Files,
     ];
-    let errors = [libc::EPERM, libc::EACCES, libc::ENOENT, libc::ENOSPC, libc::EINVAL];
+    let errors = [
+        libc::EPERM,
+        libc::EACCES,
+        libc::ENOENT,
+        libc::ENOSPC,
+        libc::EINVAL,
+    ];
     let containers = [
         None,
         Some(Container::Docker),

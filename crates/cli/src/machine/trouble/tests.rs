@@ -90,7 +90,10 @@ fn a_closed_device_says_whom_it_leaves_out() {
         ..Facts::default()
     };
     let closed = Trouble::of(&error(Step::TunOpen, libc::EACCES), &facts);
-    assert_eq!(closed.finding, "/dev/net/tun: mode 0600 leaves uid 1000 out");
+    assert_eq!(
+        closed.finding,
+        "/dev/net/tun: mode 0600 leaves uid 1000 out"
+    );
     assert_eq!(
         closed.line(),
         "/dev/net/tun is closed to uid 1000 (mode 0600): sudo chmod 0666 /dev/net/tun"

@@ -26,13 +26,21 @@ const DAEMONS: [&str; 4] = [
 
 /// Puts our files over the host's, for this namespace. Returns what could not be done.
 pub(super) fn put_in_place(plan: &Plan) -> Result<Vec<String>, SetupError> {
-    let workbench = WORKBENCHES.into_iter().find(|path| Path::new(path).is_dir());
+    let workbench = WORKBENCHES
+        .into_iter()
+        .find(|path| Path::new(path).is_dir());
     let workbench = workbench
         .ok_or(io::ErrorKind::NotFound)
         .during(Step::Files, "find a place for resolver files")?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("switchboard", workbench, "tmpfs", flags, c"mode=0755,size=256k")
-        .during(Step::Files, "mount resolver files")?;
+    mount(
+        "switchboard",
+        workbench,
+        "tmpfs",
+        flags,
+        c"mode=0755,size=256k",
+    )
+    .during(Step::Files, "mount resolver files")?;
     let warnings = bind_all(Path::new(workbench), plan);
     // What is bound stays; the place itself is seen again.
     unmount(workbench, UnmountFlags::DETACH).during(Step::Files, "unmount the workbench")?;
@@ -43,9 +51,15 @@ fn bind_all(workbench: &Path, plan: &Plan) -> Result<Vec<String>, SetupError> {
     let mut warnings = Vec::new();
     let host = |path| fs::read_to_string(path).unwrap_or_default();
     let ours = [
-        ("/etc/resolv.conf", resolv_conf(&host("/etc/resolv.conf"), plan)),
+        (
+            "/etc/resolv.conf",
+            resolv_conf(&host("/etc/resolv.conf"), plan),
+        ),
         ("/etc/hosts", hosts(&host("/etc/hosts"))),
-        ("/etc/nsswitch.conf", nsswitch_conf(&host("/etc/nsswitch.conf"))),
+        (
+            "/etc/nsswitch.conf",
+            nsswitch_conf(&host("/etc/nsswitch.conf")),
+        ),
     ];
     for (target, text) in ours {
         match bind(workbench, target, &text) {

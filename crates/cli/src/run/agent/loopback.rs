@@ -115,14 +115,24 @@ fn refused_call(packet: &[u8]) -> Option<RefusedCall> {
             (source.into(), destination.into(), packet.get(header_len..)?)
         }
         6 => {
-            let at = |at: usize| packet.get(at..at + 16)?.try_into().ok().map(<[u8; 16]>::into);
+            let at = |at: usize| {
+                packet
+                    .get(at..at + 16)?
+                    .try_into()
+                    .ok()
+                    .map(<[u8; 16]>::into)
+            };
             let source: Ipv6Addr = at(8)?;
             let destination: Ipv6Addr = at(24)?;
             (IpAddr::from(source), destination.into(), packet.get(40..)?)
         }
         _ => return None,
     };
-    let port = |at: usize| Some(u16::from_be_bytes(segment.get(at..at + 2)?.try_into().ok()?));
+    let port = |at: usize| {
+        Some(u16::from_be_bytes(
+            segment.get(at..at + 2)?.try_into().ok()?,
+        ))
+    };
     // Whoever sent the reset was called.
     Some(RefusedCall {
         called: SocketAddr::new(source, port(0)?),

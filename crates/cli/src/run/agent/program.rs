@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigHandler, SigmaskHow, Signal, signal, sigprocmask};
@@ -40,7 +39,7 @@ pub(super) fn start(plan: &Plan) -> io::Result<Pid> {
         }
         ForkResult::Child => {
             let Err(errno) = become_program(plan, agent);
-            let _ = File::from(OwnedFd::from(report)).write_all(&(errno as i32).to_ne_bytes());
+            let _ = File::from(report).write_all(&(errno as i32).to_ne_bytes());
             // SAFETY: ends this process at once; nothing of the agent's may run at exit here.
             unsafe { libc::_exit(127) }
         }

@@ -90,7 +90,15 @@ impl Agent<'_> {
                 }
                 true
             }
-            Ok(Some((ToAgent::Holder { id, tcp, inner, outer }, _))) => {
+            Ok(Some((
+                ToAgent::Holder {
+                    id,
+                    tcp,
+                    inner,
+                    outer,
+                },
+                _,
+            ))) => {
                 let found = self.holders.as_mut();
                 let program = found.and_then(|holders| holders.find(tcp, inner, outer));
                 self.tell(&FromAgent::Holder { id, program })

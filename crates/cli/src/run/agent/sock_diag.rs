@@ -60,7 +60,12 @@ impl SockDiag {
             true => (libc::IPPROTO_TCP, inner, outer),
             false => (libc::IPPROTO_UDP, outer, inner),
         };
-        self.ask(&request(protocol, u32::MAX, NLM_F_REQUEST, Some((from, to))))?;
+        self.ask(&request(
+            protocol,
+            u32::MAX,
+            NLM_F_REQUEST,
+            Some((from, to)),
+        ))?;
         let received = self.receive()?;
         let mut inode = None;
         messages(&self.buffer[..received], |kind, body| {

@@ -26,7 +26,10 @@ fn a_range_that_the_host_uses_is_left_alone() {
         let taken = routes.choose(None).unwrap().v4.0;
         assert_ne!(taken, Ipv4Addr::new(10, 0, 2, 0), "{mask:?}");
         let wanted = routes.choose(Some((Ipv4Addr::new(10, 0, 2, 0), 24)));
-        assert_eq!(wanted, Err(NetworkError::Taken(Ipv4Addr::new(10, 0, 2, 0), 24)));
+        assert_eq!(
+            wanted,
+            Err(NetworkError::Taken(Ipv4Addr::new(10, 0, 2, 0), 24))
+        );
     }
 }
 

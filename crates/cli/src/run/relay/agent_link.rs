@@ -74,7 +74,9 @@ impl AgentLink {
     }
 
     fn questions(&self) -> std::sync::MutexGuard<'_, Questions> {
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask(&self, tcp: bool, inner: SocketAddr, outer: SocketAddr) -> Option<Holder> {

@@ -85,10 +85,7 @@ pub(crate) enum News {
         pid: u32,
     },
     /// A program called its own localhost where nobody listens.
-    LoopbackRefused {
-        port: u16,
-        program: Option<Program>,
-    },
+    LoopbackRefused { port: u16, program: Option<Program> },
 }
 
 /// A program about to be started, and then its guardian.
@@ -182,7 +179,9 @@ impl Ended {
 }
 
 fn next_signal(signals: &Signals) -> io::Result<i32> {
-    signals.next()?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    signals
+        .next()?
+        .ok_or_else(|| io::ErrorKind::WouldBlock.into())
 }
 
 /// CMD was stopped: the shell that waits for this process has to see that its job stopped, and
