@@ -203,3 +203,7 @@ impl Drop for WakeList {
         self.finish();
     }
 }
+
+#[cfg(test)]
+#[path = "waiters_tests.rs"]
+mod tests;
