@@ -11,9 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (near, far) = pipe::pair(1500, Default::default(), 256);
-    let client = Net::builder()
-        .address("10.0.0.1/24".parse()?)
-        .build(near)?;
+    let client = Net::builder().address("10.0.0.1/24".parse()?).build(near)?;
     let server = Net::builder().address("10.0.0.2/24".parse()?).build(far)?;
 
     let listener = server.tcp_listen("10.0.0.2:7").await?;

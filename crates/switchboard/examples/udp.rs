@@ -11,9 +11,7 @@ use switchboard::{IncomingFlow, Net, UdpMeta};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (near, far) = pipe::pair(1500, Default::default(), 256);
-    let host = Net::builder()
-        .address("10.0.0.1/24".parse()?)
-        .build(near)?;
+    let host = Net::builder().address("10.0.0.1/24".parse()?).build(near)?;
     let gateway = Net::builder()
         .address("10.0.0.254/24".parse()?)
         .any_address(true)
@@ -46,7 +44,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         socket.send_to(b"anybody there?", target).await?;
         let mut buffer = [0; 1500];
         let (count, from) = socket.recv_from(&mut buffer).await?;
-        println!("host: {from} says {}", String::from_utf8_lossy(&buffer[..count]));
+        println!(
+            "host: {from} says {}",
+            String::from_utf8_lossy(&buffer[..count])
+        );
     }
     Ok(())
 }

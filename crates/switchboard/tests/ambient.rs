@@ -14,7 +14,9 @@ use tokio::runtime::{Builder, Runtime};
 static PROCESS: Mutex<()> = Mutex::new(());
 
 fn alone() -> std::sync::MutexGuard<'static, ()> {
-    PROCESS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    PROCESS
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn current_thread() -> Runtime {
@@ -130,11 +132,23 @@ fn a_task_may_have_its_own_before_all_others() {
         let (a, b) = plain_pipe();
         let (a, b) = (host_a().build(a).unwrap(), host_b().build(b).unwrap());
         let _guard = a.enter();
-        let here = async { Net::try_current().unwrap().addresses()[0].address.to_string() };
+        let here = async {
+            Net::try_current().unwrap().addresses()[0]
+                .address
+                .to_string()
+        };
         assert_eq!(b.scope(here).await, "10.0.0.2");
-        let here = async { Net::try_current().unwrap().addresses()[0].address.to_string() };
+        let here = async {
+            Net::try_current().unwrap().addresses()[0]
+                .address
+                .to_string()
+        };
         assert_eq!(here.await, "10.0.0.1");
-        let here = async { Net::try_current().unwrap().addresses()[0].address.to_string() };
+        let here = async {
+            Net::try_current().unwrap().addresses()[0]
+                .address
+                .to_string()
+        };
         assert_eq!(tokio::spawn(b.scope(here)).await.unwrap(), "10.0.0.2");
     });
 }
@@ -164,7 +178,11 @@ fn names_are_found() {
         assert_eq!(found[1].to_string(), "[fd00::2]:80");
         let found = net.lookup_host(("dynamic.test", 1)).await.unwrap().next();
         assert_eq!(found.unwrap().to_string(), "192.0.2.7:1");
-        let error = net.lookup_host("other.test:80").await.map(drop).unwrap_err();
+        let error = net
+            .lookup_host("other.test:80")
+            .await
+            .map(drop)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         let error = net.lookup_host("no port").await.map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -101,9 +101,11 @@ fn router() -> Router {
         .route("/", get(|| async { "a page" }))
         .route(
             "/who",
-            get(|ConnectInfo(Caller(caller)): ConnectInfo<Caller>| async move {
-                caller.ip().to_string()
-            }),
+            get(
+                |ConnectInfo(Caller(caller)): ConnectInfo<Caller>| async move {
+                    caller.ip().to_string()
+                },
+            ),
         )
         .route("/echo", post(|body: Bytes| async move { body }))
         .layer(DefaultBodyLimit::disable())
@@ -125,7 +127,10 @@ async fn fetch(client: &Http, path: &str) -> (StatusCode, Bytes) {
     let uri = format!("http://{B}{path}").parse().unwrap();
     let response = client.get(uri).await.unwrap();
     let status = response.status();
-    (status, response.into_body().collect().await.unwrap().to_bytes())
+    (
+        status,
+        response.into_body().collect().await.unwrap().to_bytes(),
+    )
 }
 
 #[test]

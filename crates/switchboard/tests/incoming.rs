@@ -135,19 +135,30 @@ fn datagrams_to_any_address_are_one_flow_a_source() {
         assert_eq!(flow.remote().port(), 4000);
         client.send_to(b"two", "192.0.2.2:54").await.unwrap();
         let (payload, meta) = flow.recv().await.unwrap();
-        assert_eq!((&payload[..], meta.local), (&b"one"[..], addr("192.0.2.1:53")));
+        assert_eq!(
+            (&payload[..], meta.local),
+            (&b"one"[..], addr("192.0.2.1:53"))
+        );
         let (payload, meta) = flow.recv().await.unwrap();
-        assert_eq!((&payload[..], meta.local), (&b"two"[..], addr("192.0.2.2:54")));
+        assert_eq!(
+            (&payload[..], meta.local),
+            (&b"two"[..], addr("192.0.2.2:54"))
+        );
 
         // Answers come from whom they pretend to come.
         let answer = UdpMeta {
             hop_limit: None,
             ..meta
         };
-        flow.send(Bytes::from_static(b"answer"), answer).await.unwrap();
+        flow.send(Bytes::from_static(b"answer"), answer)
+            .await
+            .unwrap();
         let mut buffer = [0; 16];
         let (count, from) = client.recv_from(&mut buffer).await.unwrap();
-        assert_eq!((&buffer[..count], from), (&b"answer"[..], addr("192.0.2.2:54")));
+        assert_eq!(
+            (&buffer[..count], from),
+            (&b"answer"[..], addr("192.0.2.2:54"))
+        );
 
         // An error that a relay learnt outside.
         client.connect("192.0.2.9:9").await.unwrap();

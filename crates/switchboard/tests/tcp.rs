@@ -168,7 +168,10 @@ fn a_tcp_socket_connects_from_where_it_is_bound() {
         let socket = TcpSocket::new_v4_on(&a);
         socket.set_nodelay(true).unwrap();
         socket.bind(format!("{A}:4000").parse().unwrap()).unwrap();
-        let stream = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = socket
+            .connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
         assert_eq!(stream.local_addr().unwrap().port(), 4000);
         assert!(stream.nodelay().unwrap());
         let (_stream, caller) = listener.accept().await.unwrap();
@@ -262,7 +265,9 @@ fn readiness_follows_what_is_there() {
         answered.readable().await.unwrap();
         assert_eq!(answered.peek(&mut buffer).await.unwrap(), 6);
         assert_eq!(answered.try_read(&mut buffer[..2]).unwrap(), 2);
-        let ready = answered.ready(Interest::READABLE | Interest::WRITABLE).await;
+        let ready = answered
+            .ready(Interest::READABLE | Interest::WRITABLE)
+            .await;
         let ready = ready.unwrap();
         assert!(ready.is_readable() && ready.is_writable() && !ready.is_read_closed());
         assert_eq!(answered.try_read(&mut buffer).unwrap(), 4);
@@ -280,7 +285,11 @@ fn vectored_writes_arrive_in_order() {
     run(async {
         let (a, b) = two_hosts();
         let (mut caller, mut answered) = connected(&a, &b).await;
-        let bufs = [IoSlice::new(b"one "), IoSlice::new(b""), IoSlice::new(b"two")];
+        let bufs = [
+            IoSlice::new(b"one "),
+            IoSlice::new(b""),
+            IoSlice::new(b"two"),
+        ];
         assert_eq!(caller.write_vectored(&bufs).await.unwrap(), 7);
         assert!(caller.is_write_vectored());
         let mut got = [0; 7];

@@ -38,7 +38,10 @@ fn a_connected_socket_hears_its_peer_alone_and_learns_of_refusals() {
         let client = a.udp_bind((A, 0)).await.unwrap();
         let error = client.send(b"to whom?").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotConnected);
-        assert_eq!(client.peer_addr().unwrap_err().kind(), ErrorKind::NotConnected);
+        assert_eq!(
+            client.peer_addr().unwrap_err().kind(),
+            ErrorKind::NotConnected
+        );
         client.connect((B, 9)).await.unwrap();
         assert_eq!(client.peer_addr().unwrap().port(), 9);
         client.send(b"anybody?").await.unwrap();

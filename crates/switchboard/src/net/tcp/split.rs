@@ -186,7 +186,7 @@ macro_rules! read_half_io {
 
 /// Writing through a half.
 macro_rules! write_half_io {
-    ($half:ty, |$self:ident| $on_shutdown:expr) => {
+    ($half:ty) => {
         impl AsyncWrite for $half {
             fn poll_write(
                 self: Pin<&mut Self>,
@@ -213,10 +213,10 @@ macro_rules! write_half_io {
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                let $self = self.get_mut();
-                let result = $self.stream().shutdown_write();
+                let half = self.get_mut();
+                let result = half.stream().shutdown_write();
                 if result.is_ok() {
-                    $on_shutdown;
+                    half.record_shutdown();
                 }
                 Poll::Ready(result)
             }
@@ -239,11 +239,14 @@ impl WriteHalf<'_> {
         self.0
     }
 
+    /// Dropping it does nothing anyway.
+    fn record_shutdown(&mut self) {}
+
     write_half_methods!();
 }
 
 read_half_io!(ReadHalf<'_>);
-write_half_io!(WriteHalf<'_>, |_half| ());
+write_half_io!(WriteHalf<'_>);
 
 impl AsRef<TcpStream> for ReadHalf<'_> {
     fn as_ref(&self) -> &TcpStream {

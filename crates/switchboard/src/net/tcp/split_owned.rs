@@ -95,6 +95,11 @@ impl OwnedWriteHalf {
         reunite(other, self)
     }
 
+    /// The direction has ended: dropping the half has nothing left to do.
+    fn record_shutdown(&mut self) {
+        self.shutdown_on_drop = false;
+    }
+
     /// Drops the half without ending the stream in that direction.
     pub fn forget(mut self) {
         self.shutdown_on_drop = false;
@@ -113,7 +118,7 @@ impl Drop for OwnedWriteHalf {
 }
 
 read_half_io!(OwnedReadHalf);
-write_half_io!(OwnedWriteHalf, |half| half.shutdown_on_drop = false);
+write_half_io!(OwnedWriteHalf);
 
 impl AsRef<TcpStream> for OwnedReadHalf {
     fn as_ref(&self) -> &TcpStream {
