@@ -578,8 +578,14 @@ impl TcpStream {
         })
     }
 
-    /// FIN after what is queued. A second time does nothing.
-    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+    /// Ends the stream in this direction: FIN after what is queued. A second time does nothing.
+    /// [`AsyncWriteExt::shutdown`](tokio::io::AsyncWriteExt::shutdown) for those who share the
+    /// stream.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`: the connection is gone; the network has ended.
+    pub fn shutdown_write(&self) -> io::Result<()> {
         self.call(|shard, now| {
             shard.check()?;
             let shutdown = shard.stack.call_tcp_shutdown(now, self.id, Shutdown::Write);
