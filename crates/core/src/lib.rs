@@ -10,13 +10,14 @@
 //!
 //! # The path of a packet
 //!
-//! 1. a device (not here) hands over an [`RxPacket`](switchboard_wire::RxPacket)
-//! 2. `ip::ingress`: is it for us, is it whole
-//! 3. `demux::table`: which socket
-//! 4. `tcp::arrives` or `udp`: what it means
-//! 5. `socket`: what the application holds, and hears of
+//! 1. a device (not here) hands over an [`RxPacket`]
+//! 2. `ip`: `ingress` asks whether it is for us, `reassembly` makes it whole
+//! 3. `demux`: which socket
+//! 4. `tcp` or `udp`: what it means
+//! 5. [`socket`], [`event`]: what the application holds, and hears of
 //!
-//! and back: `tcp::call::send`, `tcp::send::pick`, `tcp::send::emit`, `ip::egress`.
+//! and back: `tcp::send` or `udp::queue` have something to send, `ready` says whose turn it
+//! is, `ip::egress` writes the headers. `stack` takes things from one to the next.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -24,15 +25,24 @@
 extern crate alloc;
 
 pub mod config;
+mod deadlines;
+mod demux;
+pub mod drop_reason;
 pub mod entropy;
 pub mod error;
 pub mod event;
+mod ip;
 pub mod limits;
+mod ready;
+mod slab;
 pub mod socket;
 mod stack;
 pub mod stats;
+mod tcp;
+mod udp;
 
 pub use config::{Cidr, CidrError, Config, Offloads, TcpConfig, TcpOptions, UdpOptions};
+pub use drop_reason::DropReason;
 pub use entropy::Entropy;
 pub use error::{
     AcceptError, BindError, ConnectError, ListenError, Lost, NoSuchSocket, ReceiveError, SendError,

@@ -3,7 +3,45 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use switchboard_wire::Malformed;
+
+use crate::drop_reason::DropReason;
 use crate::socket::State;
+
+/// How often each of a fixed list of things happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally<const LEN: usize>([u64; LEN]);
+
+impl<const LEN: usize> Default for Tally<LEN> {
+    fn default() -> Self {
+        Self([0; LEN])
+    }
+}
+
+impl<const LEN: usize> Tally<LEN> {
+    /// How often thing number `index` happened.
+    #[must_use]
+    pub fn get(&self, index: usize) -> u64 {
+        self.0.get(index).copied().unwrap_or(0)
+    }
+
+    /// How often all of them together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    pub(crate) fn add(&mut self, index: usize) {
+        if let Some(count) = self.0.get_mut(index) {
+            *count += 1;
+        }
+    }
+}
+
+/// Reasons to drop a packet.
+const REASONS: usize = DropReason::ALL.len();
+/// Rules that bytes can break.
+const RULES: usize = Malformed::IcmpQuoteTruncated as usize + 1;
 
 /// Counters of a stack since it began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,8 +50,72 @@ pub struct Stats {
     pub packets_received: u64,
     /// Packets handed to the device.
     pub packets_sent: u64,
+    /// Packets that went from this stack to itself.
+    pub packets_looped: u64,
+    /// TCP segments (super-segments once) that arrived, checksum good.
+    pub segments_received: u64,
+    /// TCP segments (super-segments once) sent.
+    pub segments_sent: u64,
     /// TCP segments sent again, of whatever reason.
     pub segments_retransmitted: u64,
+    /// RSTs sent.
+    pub resets_sent: u64,
+    /// Connections that we opened.
+    pub connections_opened: u64,
+    /// Connections that others opened and we answered.
+    pub connections_answered: u64,
+    /// Datagrams that reached a socket or a pending flow.
+    pub datagrams_received: u64,
+    /// Datagrams sent.
+    pub datagrams_sent: u64,
+    /// Packets put together from fragments.
+    pub reassembled: u64,
+    /// Fragments sent.
+    pub fragments_sent: u64,
+    /// ICMP errors sent, those on purpose included.
+    pub icmp_errors_sent: u64,
+    /// ICMP errors received about something of ours.
+    pub icmp_errors_received: u64,
+    /// Octets that buffers pin now: connections, datagram sockets and pending flows.
+    pub pinned_octets: usize,
+    dropped: Tally<REASONS>,
+    malformed: Tally<RULES>,
+}
+
+impl Stats {
+    /// Packets dropped for `reason`.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.get(reason as usize)
+    }
+
+    /// Packets dropped for any reason.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.total()
+    }
+
+    /// Each reason for which packets were dropped, with how many.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        let all = DropReason::ALL.iter();
+        all.map(|reason| (*reason, self.dropped(*reason)))
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// Packets that broke `rule`.
+    #[must_use]
+    pub fn malformed(&self, rule: Malformed) -> u64 {
+        self.malformed.get(rule as usize)
+    }
+
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        self.dropped.add(reason as usize);
+    }
+
+    pub(crate) fn drop_malformed(&mut self, rule: Malformed) {
+        self.drop(DropReason::Malformed);
+        self.malformed.add(rule as usize);
+    }
 }
 
 /// What is known of one connection (`TCP_INFO`).

@@ -1,0 +1,136 @@
+//! Which addresses are ours, and what an address is at all.
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::config::Cidr;
+
+/// What a packet's destination means to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// One of our own addresses.
+    Ours,
+    /// 255.255.255.255, or the last address of one of our networks (RFC 919, RFC 922).
+    Broadcast,
+    /// A group (RFC 1112, RFC 4291 section 2.7).
+    Multicast,
+    /// Somebody else's.
+    Foreign,
+}
+
+/// Our own addresses. A handful: a list is faster than a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Addresses {
+    own: Vec<Cidr>,
+}
+
+impl Addresses {
+    /// These, and the loopback addresses, which every host has (RFC 1122 section 3.2.1.3).
+    pub(crate) fn new(own: &[Cidr]) -> Self {
+        Self { own: own.to_vec() }
+    }
+
+    /// Whether packets to `address` come in here. Loopback addresses only do so from within.
+    pub(crate) fn is_ours(&self, address: IpAddr) -> bool {
+        self.own.iter().any(|cidr| cidr.address == address) || address.is_loopback()
+    }
+
+    /// What a packet to `address` is to us.
+    pub(crate) fn classify(&self, address: IpAddr) -> Destination {
+        if self.is_ours(address) {
+            return Destination::Ours;
+        }
+        match address {
+            _ if address.is_multicast() => Destination::Multicast,
+            IpAddr::V4(address) if self.is_broadcast(address) => Destination::Broadcast,
+            _ => Destination::Foreign,
+        }
+    }
+
+    fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        address.is_broadcast()
+            || self.own.iter().any(|cidr| match cidr.address {
+                // A network of one or two addresses has no broadcast (RFC 3021).
+                IpAddr::V4(own) if cidr.prefix_len < 31 => {
+                    let hosts = u32::MAX
+                        .checked_shr(u32::from(cidr.prefix_len))
+                        .unwrap_or(0);
+                    own.to_bits() | hosts == address.to_bits()
+                }
+                _ => false,
+            })
+    }
+
+    /// Whether a datagram that claims to be from `source` can be answered: no group, no
+    /// broadcast, nobody at all (RFC 1122 section 3.2.1.3, RFC 4291 section 2.7).
+    pub(crate) fn is_unicast(&self, source: IpAddr) -> bool {
+        if source.is_unspecified() || source.is_multicast() {
+            return false;
+        }
+        match source {
+            // 0.0.0.0/8 and 240.0.0.0/4 (RFC 6890); broadcast is in the latter.
+            IpAddr::V4(v4) => {
+                v4.octets()
+                    .first()
+                    .is_none_or(|first| (1..240).contains(first))
+                    && (!self.is_broadcast(v4) || self.is_ours(source))
+            }
+            IpAddr::V6(_) => true,
+        }
+    }
+
+    /// The address to speak to `remote` from: loopback for ourselves, else of our addresses
+    /// of the same scope the one that shares the longest prefix (RFC 6724 section 5, rules 1,
+    /// 2 and 8).
+    pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
+        if self.is_ours(remote) {
+            return Some(remote);
+        }
+        self.own
+            .iter()
+            .map(|cidr| cidr.address)
+            .filter(|own| own.is_ipv4() == remote.is_ipv4())
+            .max_by_key(|own| {
+                let same_scope = scope(*own) == scope(remote);
+                (same_scope, common_prefix(*own, remote))
+            })
+    }
+
+    /// The stack's first address of a family: who signs an ICMP error where nobody else does.
+    pub(crate) fn first(&self, ipv6: bool) -> Option<IpAddr> {
+        let mut addresses = self.own.iter().map(|cidr| cidr.address);
+        addresses.find(|own| own.is_ipv6() == ipv6)
+    }
+
+    /// Our addresses with the networks they are in.
+    pub(crate) fn iter(&self) -> core::slice::Iter<'_, Cidr> {
+        self.own.iter()
+    }
+}
+
+/// How far an address reaches: link-local or global. Unique local addresses are global in
+/// scope (RFC 4193 section 3.3).
+fn scope(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(v4) => u8::from(!v4.is_link_local()),
+        IpAddr::V6(v6) => u8::from(!v6.is_unicast_link_local()),
+    }
+}
+
+/// Leading bits that two addresses of one family share.
+fn common_prefix(one: IpAddr, other: IpAddr) -> u32 {
+    match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
+        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros(),
+        _ => 0,
+    }
+}
+
+/// The address that stands for "any of ours".
+pub(crate) fn unspecified(ipv6: bool) -> IpAddr {
+    if ipv6 {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    }
+}

@@ -1,0 +1,243 @@
+//! A UDP datagram arrived, and a datagram leaves.
+
+use alloc::collections::VecDeque;
+use core::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use switchboard_wire::Instant;
+use switchboard_wire::ip::IpProtocol;
+use switchboard_wire::udp::{HEADER_LEN, UdpDatagram};
+
+use super::Stack;
+use super::emit::flow_label;
+use super::inputs::Admitted;
+use crate::demux::addresses::Destination;
+use crate::demux::four_tuple;
+use crate::demux::pending::Pending;
+use crate::demux::udp_table::{Found, Source};
+use crate::drop_reason::DropReason;
+use crate::error::Unreachable;
+use crate::event::Readiness;
+use crate::ip::egress::{IpHead, Message};
+use crate::ip::icmp::Say;
+use crate::ready::Who;
+use crate::slab::Key;
+use crate::socket::UdpMeta;
+use crate::udp::queue::Datagram;
+
+/// Datagrams of one pending flow that are kept for whoever accepts it.
+const KEPT_MAX: usize = 16;
+
+/// The parts of a datagram, or of a super-datagram.
+struct Arrived {
+    payload: Bytes,
+    meta: UdpMeta,
+    /// Octets in each datagram that it stands for.
+    step: usize,
+    slot_size: usize,
+}
+
+impl Arrived {
+    /// The datagrams, as slices of the slot. Several of one slot share what it pins.
+    fn datagrams(&self) -> impl Iterator<Item = Datagram> {
+        let count = self.payload.len().div_ceil(self.step).max(1);
+        let share = self.slot_size / count;
+        (0..count).map(move |number| {
+            let start = number * self.step;
+            let end = (start + self.step).min(self.payload.len());
+            Datagram::received(self.payload.slice(start..end), share, self.meta)
+        })
+    }
+}
+
+impl Stack {
+    pub(super) fn udp_arrives(&mut self, now: Instant, admitted: &Admitted<'_>) {
+        let arrived = match UdpDatagram::parse(&admitted.packet, admitted.rx.checksum) {
+            Ok(datagram) => arrived(admitted, &datagram),
+            Err(rule) => return self.stats.drop_malformed(rule),
+        };
+        let (local, remote) = (arrived.meta.local, arrived.meta.remote);
+        match admitted.destination {
+            Destination::Broadcast | Destination::Multicast => {
+                let all = self.udp_table.find_all(local);
+                if all.is_empty() {
+                    return self.drop_packet(DropReason::NoGroupMember);
+                }
+                for key in all {
+                    self.udp_to_socket(key, &arrived);
+                }
+            }
+            _ => match self.udp_table.find(local, remote, admitted.is_ours()) {
+                Some(Found::Socket(key)) => self.udp_to_socket(key, &arrived),
+                Some(Found::Flow(key)) => self.udp_to_flow(key, &arrived),
+                None if admitted.is_ours() => {
+                    self.drop_packet(DropReason::NoSocket);
+                    let say = Say::Unreachable(Unreachable::Port);
+                    self.complain(now, admitted.rx, &admitted.packet, say);
+                }
+                None => self.udp_to_anybody(now, admitted, &arrived),
+            },
+        }
+    }
+
+    fn udp_to_socket(&mut self, key: Key, arrived: &Arrived) {
+        for datagram in arrived.datagrams() {
+            if self.is_out_of_memory() {
+                self.drop_packet(DropReason::OutOfMemory);
+                continue;
+            }
+            let Some(socket) = self.udp.get_mut(key) else {
+                return;
+            };
+            if !socket.hears(arrived.meta.remote) {
+                self.drop_packet(DropReason::WrongPeer);
+                continue;
+            }
+            let max = socket.options.receive_buffer;
+            match socket.received.push(datagram, max) {
+                Ok(charge) => {
+                    self.recharge(0, charge);
+                    self.stats.datagrams_received += 1;
+                    self.tell_udp(key, Readiness::READABLE);
+                }
+                Err(_) => self.drop_packet(DropReason::ReceiveBufferFull),
+            }
+        }
+    }
+
+    fn udp_to_flow(&mut self, key: Key, arrived: &Arrived) {
+        for datagram in arrived.datagrams() {
+            if self.is_out_of_memory() {
+                return self.drop_packet(DropReason::OutOfMemory);
+            }
+            let Some(Pending::Udp { kept, .. }) = self.pending.get_mut(key) else {
+                return;
+            };
+            if kept.len() >= KEPT_MAX {
+                return self.drop_packet(DropReason::ReceiveBufferFull);
+            }
+            let charge = datagram.charge;
+            kept.push_back(datagram);
+            self.recharge(0, charge);
+            self.stats.datagrams_received += 1;
+        }
+    }
+
+    /// A source that nobody knows sends to an address that is not ours.
+    fn udp_to_anybody(&mut self, now: Instant, admitted: &Admitted<'_>, arrived: &Arrived) {
+        let limits = &self.config.limits;
+        if self.pending.len() >= limits.pending_flows {
+            self.drop_packet(DropReason::PendingFull);
+            let say = Say::Unreachable(Unreachable::Port);
+            return self.complain(now, admitted.rx, &admitted.packet, say);
+        }
+        let pending = Pending::Udp {
+            remote: arrived.meta.remote,
+            local: arrived.meta.local,
+            kept: VecDeque::new(),
+        };
+        let key = self.pending.insert(pending, now + limits.pending_flow_age);
+        self.udp_table
+            .set_source(arrived.meta.remote, Source::Flow(key));
+        self.udp_to_flow(key, arrived);
+        self.events.push(Who::Incoming(key));
+    }
+
+    /// A datagram socket's turn to send one datagram.
+    pub(super) fn udp_turn(&mut self, now: Instant, key: Key) {
+        let Some(socket) = self.udp.get_mut(key) else {
+            return;
+        };
+        socket.is_in_line = false;
+        let Some(datagram) = socket.unsent.pop() else {
+            return;
+        };
+        if !socket.unsent.is_empty() {
+            self.line.enter(Who::Udp(key), &mut socket.is_in_line);
+        }
+        let has_room = socket.unsent.charged() < socket.options.send_buffer;
+        let is_awaited = has_room && core::mem::take(&mut socket.wants_room);
+        let hop_limit = socket.options.hop_limit;
+        self.recharge(datagram.charge, 0);
+        self.wake_waiters();
+        if is_awaited {
+            self.tell_udp(key, Readiness::WRITABLE);
+        }
+        self.emit_datagram(now, datagram, hop_limit);
+    }
+
+    fn emit_datagram(&mut self, now: Instant, datagram: Datagram, hop_limit: Option<u8>) {
+        let meta = datagram.meta;
+        let mut ip = IpHead {
+            source: meta.local.ip(),
+            destination: meta.remote.ip(),
+            protocol: IpProtocol::UDP,
+            hop_limit: meta
+                .hop_limit
+                .or(hop_limit)
+                .unwrap_or(self.config.hop_limit),
+            traffic_class: meta.traffic_class,
+            dont_fragment: meta.dont_fragment,
+            flow_label: 0,
+            identification: 0,
+        };
+        if ip.is_ipv6() {
+            let tuple = four_tuple(meta.local, meta.remote);
+            ip.flow_label = flow_label(self.tcp_table.hash(&tuple));
+        }
+        self.stats.datagrams_sent += 1;
+        let message = Message::udp(meta.local, meta.remote, datagram.payload);
+        self.emit_message(now, ip, message);
+    }
+
+    /// The address that a datagram to `remote` leaves from: the one asked for, the socket's
+    /// own, or the best of ours.
+    pub(super) fn udp_source(
+        &self,
+        asked: Option<SocketAddr>,
+        own: SocketAddr,
+        remote: IpAddr,
+    ) -> Option<SocketAddr> {
+        let asked_port = asked.map_or(0, |asked| asked.port());
+        let port = if asked_port == 0 {
+            own.port()
+        } else {
+            asked_port
+        };
+        let named = asked
+            .map(|asked| asked.ip())
+            .filter(|asked| !asked.is_unspecified())
+            .or_else(|| (!own.ip().is_unspecified()).then(|| own.ip()));
+        let address = match named {
+            Some(address) => address,
+            None => self.addresses.source_for(remote)?,
+        };
+        let may = self.config.any_address || self.addresses.is_ours(address);
+        let fits = address.is_ipv4() == remote.is_ipv4();
+        (may && fits).then(|| SocketAddr::new(address, port))
+    }
+}
+
+/// What a datagram that was read and verified brings.
+fn arrived(admitted: &Admitted<'_>, datagram: &UdpDatagram<'_>) -> Arrived {
+    let Admitted { rx, packet, .. } = admitted;
+    let start = (packet.header_len + HEADER_LEN).min(rx.bytes.len());
+    let end = (start + datagram.payload.len()).min(rx.bytes.len());
+    let payload = rx.bytes.slice(start..end);
+    let step = rx
+        .segment_size
+        .map_or(payload.len(), |size| size.get().into());
+    Arrived {
+        step: step.max(1),
+        payload,
+        meta: UdpMeta {
+            remote: SocketAddr::new(packet.source, datagram.source_port),
+            local: SocketAddr::new(packet.destination, datagram.destination_port),
+            hop_limit: Some(packet.hop_limit),
+            traffic_class: packet.traffic_class,
+            // IPv6 routers never cut: it says nothing of what the sender wants.
+            dont_fragment: packet.dont_fragment && !packet.is_ipv6(),
+        },
+        slot_size: rx.slot_size,
+    }
+}
