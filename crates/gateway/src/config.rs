@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::limits::Limits;
+use crate::mapping::Filtering;
 
 /// A host of the inside network: its address in each family that the network has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl HostAddress {
     }
 
     /// Its addresses.
-    pub fn iter(&self) -> impl Iterator<Item = IpAddr> {
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
         let v4 = self.v4.map(IpAddr::V4);
         let v6 = self.v6.map(IpAddr::V6);
         v4.into_iter().chain(v6)
@@ -123,6 +124,8 @@ pub struct GatewayConfig {
     pub host_loopback: bool,
     /// Whom the directory asks.
     pub dns_servers: DnsServers,
+    /// Who may answer through a UDP mapping.
+    pub udp_filtering: Filtering,
     /// Bounds of every table and queue.
     pub limits: Limits,
 }
@@ -145,6 +148,7 @@ impl Default for GatewayConfig {
             ],
             host_loopback: false,
             dns_servers: DnsServers::Host,
+            udp_filtering: Filtering::default(),
             limits: Limits::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! Accepts any flow from a stack and relays it to host sockets or to built-in services.
 //!
-//! The inside is a `Net` with `any_address`: whatever a program sends comes
+//! The inside is a [`Net`](switchboard::Net) with `any_address`: whatever a program sends comes
 //! out of `Net::incoming` as flows. For each of them the gateway finds out what the outside
 //! says *first*, and only then answers inside; so refusals, unreachables and silence are what
 //! they are outside.
@@ -20,17 +20,34 @@
 
 #![forbid(unsafe_code)]
 
+mod accept;
+mod builtin;
+mod clients;
 mod config;
+mod context;
+mod destination;
+mod dns;
+mod echo;
 mod forward;
+mod gateway;
+mod ladder;
 pub mod limits;
+mod mapping;
 mod observer;
+mod outside;
 mod policy;
 mod recorder;
 mod registry;
+mod tcp_relay;
+mod udp_relay;
+mod visit;
 
 pub use config::{DnsServers, GatewayConfig, HostAddress, Prefix};
 pub use forward::Forward;
+pub use gateway::{Gateway, GatewayBuilder};
+pub use ladder::{LadderLine, ladder};
 pub use limits::Limits;
+pub use mapping::Filtering;
 pub use observer::{
     BoxFuture, Ending, Flow, FlowNumber, Happening, HolderLookup, Observer, Program, Refused,
     Resolution, Transport,

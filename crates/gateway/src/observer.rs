@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use switchboard_wire::{Endpoint, Protocol};
+use tokio::sync::Notify;
 
 /// A boxed future, as traits that are used as objects need it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -104,9 +105,36 @@ pub struct Flow {
     /// Whether somebody outside called the program (`-p`).
     pub inward: bool,
     pub(crate) holder: OnceLock<Option<Program>>,
+    pub(crate) holder_found: Notify,
 }
 
 impl Flow {
+    /// Waits until finding the holder has come to an end; found or not.
+    pub async fn holder_known(&self) -> Option<&Program> {
+        loop {
+            let found = self.holder_found.notified();
+            if let Some(holder) = self.holder.get() {
+                return holder.as_ref();
+            }
+            found.await;
+        }
+    }
+
+    pub(crate) fn set_holder(&self, holder: Option<Program>) {
+        let _ = self.holder.set(holder);
+        self.holder_found.notify_waiters();
+    }
+
+    /// The program's endpoint, and the other one.
+    #[must_use]
+    pub fn inner_and_outer(&self) -> (SocketAddr, SocketAddr) {
+        if self.inward {
+            (self.to, self.from)
+        } else {
+            (self.from, self.to)
+        }
+    }
+
     /// The program that holds the inside socket, once that is found out.
     #[must_use]
     pub fn holder(&self) -> Option<&Program> {
@@ -123,7 +151,7 @@ impl Flow {
     #[must_use]
     pub fn endpoint(&self) -> Option<Endpoint> {
         let protocol = self.transport.protocol()?;
-        let address = if self.inward { self.to } else { self.from };
+        let (address, _) = self.inner_and_outer();
         Some(Endpoint { protocol, address })
     }
 

@@ -154,7 +154,7 @@ fn same_syn(a: &RecordedPacket, b: &RecordedPacket) -> bool {
 }
 
 /// Where the transport header begins, for packets without extension headers.
-fn transport_start(head: &[u8]) -> Option<usize> {
+pub(crate) fn transport_start(head: &[u8]) -> Option<usize> {
     match head.first()? >> 4 {
         4 => Some(usize::from(head.first()? & 0x0f) * 4),
         6 => Some(40),

@@ -175,8 +175,8 @@ pub(crate) struct Live {
     state: Mutex<SocketState>,
     figures: Mutex<FarFigures>,
     far: Mutex<Option<Arc<dyn FarHalf>>>,
-    pub(crate) received: AtomicU64,
-    pub(crate) sent: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
 }
 
 enum LiveHolder {
@@ -208,6 +208,17 @@ impl Live {
 
     pub(crate) fn add_sent(&self, octets: usize) {
         self.sent.fetch_add(octets as u64, Ordering::Relaxed);
+    }
+
+    /// Octets received and sent so far.
+    pub(crate) fn octets(&self) -> (u64, u64) {
+        let received = self.received.load(Ordering::Relaxed);
+        (received, self.sent.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_octets(&self, received: u64, sent: u64) {
+        self.received.store(received, Ordering::Relaxed);
+        self.sent.store(sent, Ordering::Relaxed);
     }
 
     fn row(&self) -> SocketRow {
@@ -380,11 +391,7 @@ impl Registry {
         protocol: Protocol,
         state: SocketState,
     ) -> LiveRow {
-        let (inner, outer) = if flow.inward {
-            (flow.to, flow.from)
-        } else {
-            (flow.from, flow.to)
-        };
+        let (inner, outer) = flow.inner_and_outer();
         let endpoint = Endpoint {
             protocol,
             address: inner,

@@ -1,0 +1,147 @@
+//! What every part of a gateway shares.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use switchboard_wire::Protocol;
+use tokio::sync::Notify;
+
+use crate::config::GatewayConfig;
+use crate::dns::Names;
+use crate::forward::Forwards;
+use crate::observer::{
+    Flow, FlowNumber, Happening, HolderLookup, Observers, Program, Refused, Transport,
+};
+use crate::policy::{Policy, Verdict};
+use crate::recorder::HandshakeRecorder;
+use crate::registry::Registry;
+
+/// How long an answer waits for the holder of the asking socket, so that it is found before
+/// the socket is gone. Long beside a look-up (tenths of a millisecond), short beside what a
+/// person notices.
+const HOLDER_GRACE: Duration = Duration::from_millis(20);
+
+/// What every part of a gateway shares.
+pub(crate) struct Context {
+    pub(crate) config: GatewayConfig,
+    pub(crate) observers: Observers,
+    pub(crate) holder_lookup: Option<Arc<dyn HolderLookup>>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) registry: Registry,
+    pub(crate) recorder: HandshakeRecorder,
+    pub(crate) names: Names,
+    pub(crate) flows: AtomicU64,
+    pub(crate) forwards: Forwards,
+}
+
+/// Whom a new flow is between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+}
+
+impl Context {
+    pub(crate) fn tell(&self, happening: &Happening) {
+        self.observers.tell(happening);
+    }
+
+    /// A flow of the program; its holder is being looked up from here on.
+    pub(crate) fn flow(self: &Arc<Self>, transport: Transport, ends: Ends) -> Arc<Flow> {
+        let name = self.names.get(ends.to.ip());
+        let flow = self.new_flow(transport, ends, name, false);
+        self.look_up_holder(&flow);
+        flow
+    }
+
+    /// A flow from outside into the program.
+    pub(crate) fn inward_flow(self: &Arc<Self>, transport: Transport, ends: Ends) -> Arc<Flow> {
+        let name = self.names.get(ends.from.ip());
+        self.new_flow(transport, ends, name, true)
+    }
+
+    fn new_flow(
+        &self,
+        transport: Transport,
+        ends: Ends,
+        name: Option<Arc<str>>,
+        inward: bool,
+    ) -> Arc<Flow> {
+        let number = self.flows.fetch_add(1, Ordering::Relaxed) + 1;
+        Arc::new(Flow {
+            number: FlowNumber(number),
+            inward,
+            ..bare_flow(transport, ends, name)
+        })
+    }
+
+    /// Finds out beside everything else who holds the flow's inside socket.
+    pub(crate) fn look_up_holder(self: &Arc<Self>, flow: &Arc<Flow>) {
+        let (Some(lookup), Some(protocol)) = (&self.holder_lookup, flow.transport.protocol())
+        else {
+            flow.set_holder(None);
+            return;
+        };
+        let (inner, outer) = flow.inner_and_outer();
+        let lookup = lookup.clone();
+        let (context, flow) = (self.clone(), flow.clone());
+        tokio::spawn(async move {
+            let found = find(&*lookup, protocol, inner, outer);
+            let found = tokio::time::timeout(context.config.limits.holder_wait, found).await;
+            flow.set_holder(found.ok().flatten());
+            context.tell(&Happening::FlowHeld { flow });
+        });
+    }
+
+    /// Whether `flow`'s socket may also talk to `to`: datagram sockets have many peers.
+    pub(crate) fn permits(&self, flow: &Flow, to: SocketAddr) -> Verdict {
+        let ends = Ends { from: flow.from, to };
+        let name = self.names.get(to.ip());
+        let other = Flow {
+            number: flow.number,
+            holder: flow.holder.clone(),
+            ..bare_flow(flow.transport, ends, name)
+        };
+        self.policy.flow(&other)
+    }
+
+    /// Waits a moment for the holder: its socket may be gone once the flow is answered.
+    pub(crate) async fn holder_grace(&self, flow: &Flow) {
+        if !flow.is_holder_known() {
+            let _ = tokio::time::timeout(HOLDER_GRACE, flow.holder_known()).await;
+        }
+    }
+
+    pub(crate) fn tell_refused(&self, flow: &Arc<Flow>, why: Refused, elapsed: Duration) {
+        tracing::debug!(from = %flow.from, to = %flow.to, %why, "flow refused");
+        self.tell(&Happening::FlowRefused {
+            flow: flow.clone(),
+            why,
+            elapsed,
+        });
+    }
+}
+
+fn bare_flow(transport: Transport, ends: Ends, name: Option<Arc<str>>) -> Flow {
+    Flow {
+        number: FlowNumber(0),
+        transport,
+        from: ends.from,
+        to: ends.to,
+        name,
+        inward: false,
+        holder: OnceLock::new(),
+        holder_found: Notify::new(),
+    }
+}
+
+async fn find(
+    lookup: &dyn HolderLookup,
+    protocol: Protocol,
+    inner: SocketAddr,
+    outer: SocketAddr,
+) -> Option<Program> {
+    lookup.holder(protocol, inner, outer).await
+}

@@ -1,0 +1,56 @@
+//! A connection of the host, or the true reason why there is none.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+use tokio::net::TcpStream;
+
+use crate::observer::Refused;
+use crate::outside::{read_error_queue, refused, refused_by, want_errors};
+
+/// Connects the host to `to`; after `wait` it counts as not answering.
+pub(crate) async fn connect(to: SocketAddr, wait: Duration) -> Result<TcpStream, Refused> {
+    let stream = begin(to).map_err(|error| refused(&error, None))?;
+    match tokio::time::timeout(wait, stand(&stream)).await {
+        Ok(Ok(())) => {
+            // From here on ICMP errors are hints, not verdicts (RFC 5461 section 2).
+            let _ = want_errors(&stream, to, false);
+            Ok(stream)
+        }
+        Ok(Err(error)) => Err(why(&stream, &error)),
+        Err(_) => Err(Refused::TimedOut),
+    }
+}
+
+fn begin(to: SocketAddr) -> io::Result<TcpStream> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(to), kind, Some(socket2::Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    want_errors(&socket, to, true)?;
+    match socket.connect(&to.into()) {
+        Ok(()) => {}
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+        Err(error) => return Err(error),
+    }
+    TcpStream::from_std(socket.into())
+}
+
+async fn stand(stream: &TcpStream) -> io::Result<()> {
+    stream.writable().await?;
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// The error queue knows more than the error number: which ICMP error, and from whom.
+fn why(stream: &TcpStream, error: &io::Error) -> Refused {
+    while let Ok(queued) = read_error_queue(stream) {
+        if let Some(said) = queued.why {
+            return refused_by(said, queued.offender);
+        }
+    }
+    refused(error, None)
+}

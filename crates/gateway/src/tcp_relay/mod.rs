@@ -1,0 +1,165 @@
+//! TCP: the outside connection first, then the inside one, then octets both ways.
+
+mod connect;
+mod pump;
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use switchboard::net::TcpStream as InsideStream;
+use switchboard::{IncomingTcp, TcpOptions};
+use switchboard_wire::Protocol;
+use tokio::net::TcpStream as HostStream;
+
+use crate::context::{Context, Ends};
+use crate::destination::{self, Destination};
+use crate::observer::{Ending, Flow, Happening, Refused, Transport};
+use crate::outside::HostTcp;
+use crate::outside::chunk::ChunkPool;
+use crate::policy::Verdict;
+use crate::registry::{FarFigures, FarHalf, LiveRow, SocketState};
+
+pub(crate) use connect::connect;
+use pump::Pump;
+
+/// Octets that a flow's inside leg may keep of what the outside sent. The link is short:
+/// tens of microseconds and a few Gbit/s need well under this.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// Octets that it may keep of what the program sent: the window that the program sees.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// Options of the inside leg: without Nagle, and acknowledging the end of each turn, because
+/// the far half waits for what is in it.
+pub(crate) fn inside_options() -> TcpOptions {
+    TcpOptions {
+        nodelay: true,
+        quick_ack: true,
+        send_buffer: SEND_BUFFER,
+        receive_buffer: RECEIVE_BUFFER,
+        ..TcpOptions::default()
+    }
+}
+
+/// Takes one flow of the program from its first packet to its end.
+pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: IncomingTcp) {
+    let started = Instant::now();
+    let ends = Ends {
+        from: incoming.remote(),
+        to: incoming.local(),
+    };
+    let flow = context.flow(Transport::Tcp, ends);
+    let opening = Happening::FlowOpening { flow: flow.clone() };
+    context.tell(&opening);
+    let mut row = context
+        .registry
+        .add_flow(&flow, Protocol::Tcp, SocketState::SynSent);
+    let outside = tokio::select! {
+        biased;
+        outside = reach(&context, &flow) => outside,
+        () = incoming.expired() => {
+            row.end_as(SocketState::NoAnswer);
+            let elapsed = started.elapsed();
+            return context.tell(&Happening::FlowAbandoned { flow, elapsed });
+        }
+    };
+    let outside = match outside {
+        Ok(outside) => outside,
+        Err(why) => {
+            context.holder_grace(&flow).await;
+            row.end_as(ended_state(&why));
+            incoming.refuse(destination::refusal(&why));
+            return context.tell_refused(&flow, why, started.elapsed());
+        }
+    };
+    let inside = match incoming.accept_with(inside_options()) {
+        Ok(inside) => inside,
+        Err(error) => {
+            // The caller went away in this very moment: so does the far half.
+            tracing::debug!(from = %flow.from, %error, "flow gone before it was accepted");
+            row.end_as(SocketState::NoAnswer);
+            let elapsed = started.elapsed();
+            return context.tell(&Happening::FlowAbandoned { flow, elapsed });
+        }
+    };
+    let elapsed = started.elapsed();
+    run(&context, pool, Legs { inside, outside }, (flow, row, elapsed)).await;
+}
+
+/// The outside connection of a flow, or why there is none.
+async fn reach(context: &Context, flow: &Flow) -> Result<HostStream, Refused> {
+    if let Verdict::Refuse(why) = context.policy.flow(flow) {
+        return Err(Refused::Policy(why));
+    }
+    match destination::destination(&context.config, flow.transport, flow.to) {
+        Destination::Outside(to) => connect(to, context.config.limits.connect_wait).await,
+        Destination::Refused(why) => Err(why),
+        Destination::Silent => Err(Refused::TimedOut),
+    }
+}
+
+/// Both legs of a flow that stands.
+pub(crate) struct Legs {
+    pub(crate) inside: InsideStream,
+    pub(crate) outside: HostStream,
+}
+
+/// Moves octets until the conversation is over.
+pub(crate) async fn run(
+    context: &Arc<Context>,
+    pool: ChunkPool,
+    legs: Legs,
+    (flow, mut row, elapsed): (Arc<Flow>, LiveRow, Duration),
+) {
+    let stood = Instant::now();
+    let outside = Arc::new(legs.outside);
+    context.tell(&Happening::FlowConnected {
+        flow: flow.clone(),
+        outside: outside.local_addr().ok(),
+        elapsed,
+    });
+    row.set_state(SocketState::Established);
+    row.set_far(Arc::new(FarSocket(Arc::downgrade(&outside))));
+    let limits = context.config.limits;
+    let mut pump = Pump::new(Arc::new(legs.inside), outside, pool, &limits);
+    let stop = pump.run(&row).await;
+    let how = pump.finish(stop).await;
+    row.set_figures(pump.figures());
+    let (received, sent) = row.octets();
+    row.end_as(match how {
+        Ending::Finished => SocketState::TimeWait,
+        Ending::ResetOutside | Ending::ResetInside => SocketState::Reset,
+        Ending::TimedOut => SocketState::NoAnswer,
+        Ending::HostFailed(_) => SocketState::Done,
+    });
+    drop(pump);
+    context.tell(&Happening::FlowEnded {
+        flow,
+        how,
+        received,
+        sent,
+        elapsed: stood.elapsed(),
+    });
+}
+
+/// What a row shows of a flow that was turned away.
+pub(crate) fn ended_state(why: &Refused) -> SocketState {
+    match why {
+        Refused::TimedOut => SocketState::NoAnswer,
+        Refused::NetworkUnreachable { .. }
+        | Refused::HostUnreachable { .. }
+        | Refused::OtherUnreachable { .. } => SocketState::Unreachable,
+        _ => SocketState::Refused,
+    }
+}
+
+/// The host's connection, for as long as its flow keeps it.
+struct FarSocket(Weak<HostStream>);
+
+impl FarHalf for FarSocket {
+    fn figures(&self) -> FarFigures {
+        self.0
+            .upgrade()
+            .map_or_else(FarFigures::default, |host| host.figures())
+    }
+}
