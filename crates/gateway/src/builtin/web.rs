@@ -59,7 +59,8 @@ async fn front_page(
     ConnectInfo(visitor): ConnectInfo<Visitor>,
     headers: HeaderMap,
 ) -> Response {
-    let page = Page::new(&context, &visitor.flow, *lock(&visitor.info)).await;
+    let info = *lock(&visitor.info);
+    let page = Page::new(&context, &visitor.flow, info).await;
     match language(&headers) {
         Language::Text => answer("text/plain; charset=utf-8", text::render(&page)),
         Language::Html => answer("text/html; charset=utf-8", html::render(&page)),

@@ -169,6 +169,6 @@ async fn ask_tcp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
 
 fn random_id() -> io::Result<u16> {
     let mut octets = [0; 2];
-    getrandom::fill(&mut octets).map_err(io::Error::other)?;
+    getrandom::fill(&mut octets).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(u16::from_be_bytes(octets))
 }

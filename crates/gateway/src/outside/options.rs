@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use nix::sockopt_impl;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::registry::FarFigures;
 
-nix::sockopt_impl!(
+sockopt_impl!(
     /// How the host finds out the path's MTU for this socket (ip(7)).
     IpMtuDiscover, SetOnly, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::c_int
 );
-nix::sockopt_impl!(
+sockopt_impl!(
     /// The same over IPv6.
     Ipv6MtuDiscover, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::c_int
 );
-nix::sockopt_impl!(
+sockopt_impl!(
     /// What the host knows of a connection (tcp(7)).
     TcpInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, libc::tcp_info
 );
