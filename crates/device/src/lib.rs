@@ -3,6 +3,8 @@
 //! A [`Device`] hands over received packets in batches and takes transmits without waiting.
 //! Nothing of the stack is known here: the seam is `switchboard_wire::packet`.
 
+#[cfg(target_os = "linux")]
+pub mod host_socket;
 pub mod pipe;
 mod pool;
 pub mod tee;

@@ -97,7 +97,10 @@ impl Context {
 
     /// Whether `flow`'s socket may also talk to `to`: datagram sockets have many peers.
     pub(crate) fn permits(&self, flow: &Flow, to: SocketAddr) -> Verdict {
-        let ends = Ends { from: flow.from, to };
+        let ends = Ends {
+            from: flow.from,
+            to,
+        };
         let name = self.names.get(to.ip());
         let other = Flow {
             number: flow.number,

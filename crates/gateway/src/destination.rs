@@ -196,12 +196,24 @@ mod tests {
     fn the_hosts_loopback_is_closed_unless_asked_for() {
         let mut config = GatewayConfig::default();
         let closed = Destination::Refused(Refused::HostLoopbackClosed);
-        for to in ["10.0.2.2:80", "[fd5b:2::2]:80", "127.0.0.1:80", "[::1]:80", "127.9.9.9:1"] {
+        for to in [
+            "10.0.2.2:80",
+            "[fd5b:2::2]:80",
+            "127.0.0.1:80",
+            "[::1]:80",
+            "127.9.9.9:1",
+        ] {
             assert_eq!(go(&config, Transport::Tcp, to), closed, "{to}");
         }
         config.host_loopback = true;
-        assert_eq!(go(&config, Transport::Tcp, "10.0.2.2:80"), outside("127.0.0.1:80"));
-        assert_eq!(go(&config, Transport::Udp, "[fd5b:2::2]:80"), outside("[::1]:80"));
+        assert_eq!(
+            go(&config, Transport::Tcp, "10.0.2.2:80"),
+            outside("127.0.0.1:80")
+        );
+        assert_eq!(
+            go(&config, Transport::Udp, "[fd5b:2::2]:80"),
+            outside("[::1]:80")
+        );
         for to in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
             assert_eq!(go(&config, Transport::Tcp, to), closed, "{to}");
         }
@@ -214,22 +226,41 @@ mod tests {
     fn what_is_no_unicast_of_the_outside_stays_closed() {
         let config = GatewayConfig::default();
         let closed = Destination::Refused(Refused::ClosedAddress);
-        for to in ["169.254.169.254:80", "0.0.0.0:80", "[fe80::1]:80", "[::]:80", "250.0.0.1:1",
-            "[::ffff:192.0.2.1]:80"]
-        {
+        for to in [
+            "169.254.169.254:80",
+            "0.0.0.0:80",
+            "[fe80::1]:80",
+            "[::]:80",
+            "250.0.0.1:1",
+            "[::ffff:192.0.2.1]:80",
+        ] {
             assert_eq!(go(&config, Transport::Tcp, to), closed, "{to}");
         }
-        for to in ["224.0.0.251:5353", "255.255.255.255:67", "10.0.2.255:9", "[ff02::fb]:5353"] {
+        for to in [
+            "224.0.0.251:5353",
+            "255.255.255.255:67",
+            "10.0.2.255:9",
+            "[ff02::fb]:5353",
+        ] {
             assert_eq!(go(&config, Transport::Udp, to), Destination::Silent, "{to}");
         }
         let by = Some(IpAddr::from([10, 0, 2, 2]));
         let nobody = Destination::Refused(Refused::HostUnreachable { by });
         assert_eq!(go(&config, Transport::Tcp, "10.0.2.77:80"), nobody);
-        assert_eq!(go(&config, Transport::Tcp, "10.0.2.5:80"), Destination::Silent);
+        assert_eq!(
+            go(&config, Transport::Tcp, "10.0.2.5:80"),
+            Destination::Silent
+        );
         let refused = Destination::Refused(Refused::NobodyThere);
         assert_eq!(go(&config, Transport::Tcp, "10.0.2.4:81"), refused);
-        assert_eq!(go(&config, Transport::Tcp, "192.0.2.7:80"), outside("192.0.2.7:80"));
-        assert_eq!(go(&config, Transport::Tcp, "[2001:db8::7]:80"), outside("[2001:db8::7]:80"));
+        assert_eq!(
+            go(&config, Transport::Tcp, "192.0.2.7:80"),
+            outside("192.0.2.7:80")
+        );
+        assert_eq!(
+            go(&config, Transport::Tcp, "[2001:db8::7]:80"),
+            outside("[2001:db8::7]:80")
+        );
     }
 
     #[test]

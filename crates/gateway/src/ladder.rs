@@ -84,5 +84,8 @@ fn note(text: &[u8]) -> String {
     if !line.iter().all(readable) {
         return String::new();
     }
-    line.iter().take(NOTE).map(|octet| char::from(*octet)).collect()
+    line.iter()
+        .take(NOTE)
+        .map(|octet| char::from(*octet))
+        .collect()
 }

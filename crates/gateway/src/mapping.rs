@@ -84,7 +84,11 @@ impl Mapping {
 
     /// When the mapping ends, if nothing more goes out.
     pub(crate) fn expires(&self) -> Instant {
-        let idle = if self.only_dns { self.idle_dns } else { self.idle };
+        let idle = if self.only_dns {
+            self.idle_dns
+        } else {
+            self.idle
+        };
         self.last_out + idle
     }
 }

@@ -1,13 +1,14 @@
 //! The first packets of each conversation, kept for the page and for `--explain`.
 //!
 //! The device's tee shows every packet; this looks at the first octets of each and keeps what
-//! belongs to the beginning of a flow. On the data path it costs one comparison of flags and,
-//! for segments without SYN, one look into a small filter.
+//! belongs to the beginning of a flow. On the data path it costs one look into a table for each
+//! packet or super-segment.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
+use switchboard::device::tee::{self, PacketSink, PacketView};
 use switchboard_wire::{Instant, Protocol};
 
 use crate::limits::Limits;
@@ -80,15 +81,29 @@ impl HandshakeRecorder {
     /// Looks at a packet that passes the device. `head` is the packet from its IP header on,
     /// or as much of its beginning as is at hand; `len` is the length of all of it.
     pub fn record(&self, direction: Direction, at: Instant, head: &[u8], len: usize) {
+        self.record_with(direction, at, head, || {
+            (len, head.get(..SNAP).unwrap_or(head).into())
+        });
+    }
+
+    fn record_with(
+        &self,
+        direction: Direction,
+        at: Instant,
+        head: &[u8],
+        octets: impl FnOnce() -> (usize, Box<[u8]>),
+    ) {
         let Some((key, begins)) = peek(direction, head) else {
             return;
         };
-        let mut flows = lock(&self.flows);
-        flows.record(key, begins, || RecordedPacket {
-            at,
-            direction,
-            len,
-            bytes: head.get(..SNAP).unwrap_or(head).into(),
+        lock(&self.flows).record(key, begins, || {
+            let (len, bytes) = octets();
+            RecordedPacket {
+                at,
+                direction,
+                len,
+                bytes,
+            }
         });
     }
 
@@ -103,9 +118,49 @@ impl HandshakeRecorder {
     }
 }
 
+/// At the gateway's end of the link: what the device received, the program sent.
+impl PacketSink for HandshakeRecorder {
+    fn packet(&mut self, at: Instant, direction: tee::Direction, packet: PacketView<'_>) {
+        let direction = match direction {
+            tee::Direction::Inbound => Direction::Out,
+            tee::Direction::Outbound => Direction::In,
+        };
+        self.record_with(direction, at, packet.head(), || {
+            (packet.len(), beginning(&packet))
+        });
+    }
+}
+
+/// A packet's first octets, headers and text.
+fn beginning(packet: &PacketView<'_>) -> Box<[u8]> {
+    let head = packet.head();
+    let mut octets = head.get(..SNAP).unwrap_or(head).to_vec();
+    if let PacketView::Sent(transmit) = packet {
+        for slice in &transmit.payload {
+            let room = SNAP.saturating_sub(octets.len());
+            octets.extend_from_slice(slice.get(..room).unwrap_or(slice));
+        }
+    }
+    octets.into_boxed_slice()
+}
+
+/// How a packet stands to its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    /// It belongs to one that is known, or to none.
+    Never,
+    /// It begins one unless that is known: a datagram of the program.
+    IfUnknown,
+    /// It begins one: a SYN.
+    Anew,
+}
+
 impl Flows {
-    fn record(&mut self, key: FlowKey, begins: bool, packet: impl FnOnce() -> RecordedPacket) {
-        if begins {
+    fn record(&mut self, key: FlowKey, begins: Begins, packet: impl FnOnce() -> RecordedPacket) {
+        if begins == Begins::IfUnknown && !self.table.contains_key(&key) {
+            self.begin(key);
+        }
+        if begins == Begins::Anew {
             let packet = packet();
             // The same endpoints may begin anew; a SYN that is sent again is no beginning.
             let again = self
@@ -164,7 +219,7 @@ pub(crate) fn transport_start(head: &[u8]) -> Option<usize> {
 
 /// Which flow a packet belongs to, and whether it begins one. `None`: neither TCP nor UDP, a
 /// later fragment, or not whole enough to tell.
-fn peek(direction: Direction, head: &[u8]) -> Option<(FlowKey, bool)> {
+fn peek(direction: Direction, head: &[u8]) -> Option<(FlowKey, Begins)> {
     let (protocol, source, destination): (u8, IpAddr, IpAddr) = match head.first()? >> 4 {
         4 => {
             let offset = u16::from_be_bytes(head.get(6..8)?.try_into().ok()?) & 0x1fff;
@@ -196,9 +251,18 @@ fn peek(direction: Direction, head: &[u8]) -> Option<(FlowKey, bool)> {
     let (protocol, begins) = match protocol {
         6 => {
             let flags = *head.get(start + 13)?;
-            (Protocol::Tcp, flags & 0x12 == 0x02)
+            // SYN without ACK.
+            let begins = if flags & 0x12 == 0x02 {
+                Begins::Anew
+            } else {
+                Begins::Never
+            };
+            (Protocol::Tcp, begins)
         }
-        17 => (Protocol::Udp, false),
+        17 => match direction {
+            Direction::Out => (Protocol::Udp, Begins::IfUnknown),
+            Direction::In => (Protocol::Udp, Begins::Never),
+        },
         _ => return None,
     };
     let (inner, outer) = match direction {

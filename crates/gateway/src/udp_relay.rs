@@ -18,8 +18,8 @@ use crate::mapping::Mapping;
 use crate::observer::{Ending, Flow, Happening, Refused, Transport};
 use crate::outside::chunk::ChunkPool;
 use crate::outside::{
-    MtuDiscovery, QueuedError, read_error_queue, refused, refused_by, set_mtu_discovery,
-    unspecified_of, want_errors,
+    QueuedError, read_error_queue, refused, refused_by, set_dont_fragment, unspecified_of,
+    want_errors,
 };
 use crate::policy::Verdict;
 use crate::registry::{LiveRow, SocketState};
@@ -277,11 +277,7 @@ impl Relay {
             };
         }
         if wanted.dont_fragment != self.header.dont_fragment {
-            let discovery = match meta.dont_fragment {
-                true => MtuDiscovery::On,
-                false => MtuDiscovery::Off,
-            };
-            let _ = set_mtu_discovery(&self.host, to, discovery);
+            let _ = set_dont_fragment(&self.host, to, meta.dont_fragment);
         }
         self.header = wanted;
     }

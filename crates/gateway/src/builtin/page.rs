@@ -115,7 +115,8 @@ impl Page {
 
     /// `0.08 ms`.
     pub(super) fn rtt_words(&self) -> Option<String> {
-        self.rtt.map(|rtt| format!("{:.2} ms", rtt.as_secs_f64() * 1000.0))
+        self.rtt
+            .map(|rtt| format!("{:.2} ms", rtt.as_secs_f64() * 1000.0))
     }
 }
 

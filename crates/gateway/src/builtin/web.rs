@@ -74,7 +74,11 @@ async fn front_page(
 async fn nothing_here(uri: Uri) -> Response {
     let path = uri.path();
     let body = format!("This desk has one page: /\nThere is no {path} here.\n");
-    (StatusCode::NOT_FOUND, answer("text/plain; charset=utf-8", body)).into_response()
+    (
+        StatusCode::NOT_FOUND,
+        answer("text/plain; charset=utf-8", body),
+    )
+        .into_response()
 }
 
 fn answer(kind: &'static str, body: String) -> Response {
@@ -224,17 +228,11 @@ impl AsyncWrite for Conversation {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         self.visit.look_at(&self.stream);
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }

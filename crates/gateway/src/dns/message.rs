@@ -65,7 +65,9 @@ pub(super) fn truncated(message: &[u8]) -> Option<Vec<u8>> {
     let question = question_octets(message)?;
     let mut short = message.get(..HEADER_LEN)?.to_vec();
     *short.get_mut(2)? |= TC;
-    short.get_mut(4..12)?.copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
+    short
+        .get_mut(4..12)?
+        .copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
     short.extend_from_slice(question);
     Some(short)
 }
@@ -85,10 +87,22 @@ mod tests {
     #[test]
     fn an_answer_must_repeat_identifier_and_question() {
         let question = message(7, 1, b"\x03www\x07example");
-        assert!(is_answer_to(&message(7, QR, b"\x03WWW\x07eXample"), &question));
-        assert!(!is_answer_to(&message(8, QR, b"\x03www\x07example"), &question));
-        assert!(!is_answer_to(&message(7, QR, b"\x03www\x07exampla"), &question));
-        assert!(!is_answer_to(&message(7, 0, b"\x03www\x07example"), &question));
+        assert!(is_answer_to(
+            &message(7, QR, b"\x03WWW\x07eXample"),
+            &question
+        ));
+        assert!(!is_answer_to(
+            &message(8, QR, b"\x03www\x07example"),
+            &question
+        ));
+        assert!(!is_answer_to(
+            &message(7, QR, b"\x03www\x07exampla"),
+            &question
+        ));
+        assert!(!is_answer_to(
+            &message(7, 0, b"\x03www\x07example"),
+            &question
+        ));
         assert!(!is_answer_to(&question[..5], &question));
     }
 

@@ -152,10 +152,7 @@ impl Directory {
         match asked {
             Asked::Answer(server, message) => self.learned(name, message, Some(server)),
             Asked::NoAnswer => Answered {
-                message: query.refuse(
-                    ResponseCode::ServFail,
-                    ExtendedError::NoReachableAuthority,
-                ),
+                message: query.refuse(ResponseCode::ServFail, ExtendedError::NoReachableAuthority),
                 resolution: Resolution::NoAnswer,
                 server: None,
             },

@@ -56,7 +56,9 @@ impl Servers {
         let due = seen.looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
         if due {
             seen.looked = Some(Instant::now());
-            let modified = std::fs::metadata(path).and_then(|data| data.modified()).ok();
+            let modified = std::fs::metadata(path)
+                .and_then(|data| data.modified())
+                .ok();
             // What cannot be read (any more) stays as it was; if it never could be, the
             // resolver's own default holds.
             match std::fs::read_to_string(path) {
@@ -115,7 +117,10 @@ mod tests {
                     nameserver\tfe80::53%7 \nnameserver nonsense\nnameserver 2001:db8::53 # c\n\
                     nameserver 192.0.2.54\noptions edns0\n";
         let servers: Vec<String> = parse(text).iter().map(SocketAddr::to_string).collect();
-        assert_eq!(servers, ["192.0.2.53:53", "[fe80::53%7]:53", "[2001:db8::53]:53"]);
+        assert_eq!(
+            servers,
+            ["192.0.2.53:53", "[fe80::53%7]:53", "[2001:db8::53]:53"]
+        );
     }
 
     #[test]

@@ -118,11 +118,17 @@ mod tests {
         let mut appetite = Appetite::default();
         let mut lengths = Vec::new();
         for _ in 0..5 {
-            let chunk = appetite.read(&pool, usize::MAX, |room| Ok(room.len())).unwrap();
+            let chunk = appetite
+                .read(&pool, usize::MAX, |room| Ok(room.len()))
+                .unwrap();
             lengths.push(chunk.len());
         }
         assert_eq!(lengths, [4 << 10, 16 << 10, 64 << 10, 256 << 10, 256 << 10]);
-        assert_eq!(lock(&pool.free[3]).len(), 1, "the same buffer was used twice");
+        assert_eq!(
+            lock(&pool.free[3]).len(),
+            1,
+            "the same buffer was used twice"
+        );
         let small = appetite.read(&pool, usize::MAX, |_| Ok(10)).unwrap();
         assert_eq!(small.len(), 10);
         assert_eq!(lock(&pool.free[3]).len(), 1, "ten octets pin no buffer");

@@ -1,57 +1,21 @@
-//! Socket options without a safe call elsewhere.
+//! Options of host sockets.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
-use nix::sockopt_impl;
 use nix::sys::socket::{setsockopt, sockopt};
+use switchboard::device::host_socket::{self, MtuDiscovery};
 
 use crate::registry::FarFigures;
 
-sockopt_impl!(
-    /// How the host finds out the path's MTU for this socket (ip(7)).
-    IpMtuDiscover, SetOnly, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::c_int
-);
-sockopt_impl!(
-    /// The same over IPv6.
-    Ipv6MtuDiscover, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::c_int
-);
-sockopt_impl!(
-    /// What the host knows of a connection (tcp(7)).
-    TcpInfo, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, libc::tcp_info
-);
-
-/// What a datagram's DF bit asks of the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MtuDiscovery {
-    /// DF is set where the datagram fits the path as far as it is known, and ICMP is heard.
-    On,
-    /// DF is clear: whoever has to may fragment.
-    Off,
-}
-
-pub(crate) fn set_mtu_discovery(
-    socket: &impl AsFd,
-    family: SocketAddr,
-    discovery: MtuDiscovery,
-) -> io::Result<()> {
-    let value = |on, off| match discovery {
-        MtuDiscovery::On => on,
-        MtuDiscovery::Off => off,
+/// Lets the host treat DF as the program asked.
+pub(crate) fn set_dont_fragment(socket: &impl AsFd, to: SocketAddr, yes: bool) -> io::Result<()> {
+    let discovery = match yes {
+        true => MtuDiscovery::Want,
+        false => MtuDiscovery::Never,
     };
-    match family {
-        SocketAddr::V4(_) => {
-            let value = value(libc::IP_PMTUDISC_WANT, libc::IP_PMTUDISC_DONT);
-            setsockopt(socket, IpMtuDiscover, &value)?;
-        }
-        SocketAddr::V6(_) => {
-            let value = value(libc::IPV6_PMTUDISC_WANT, libc::IPV6_PMTUDISC_DONT);
-            setsockopt(socket, Ipv6MtuDiscover, &value)?;
-        }
-    }
-    Ok(())
+    host_socket::set_mtu_discovery(socket, to.is_ipv6(), discovery)
 }
 
 /// Asks the host to queue ICMP errors with everything that is known of them.
@@ -63,20 +27,13 @@ pub(crate) fn want_errors(socket: &impl AsFd, family: SocketAddr, want: bool) ->
     Ok(())
 }
 
-/// A connection of the host.
-pub(crate) trait HostTcp {
-    /// Round trip and resends, as the host counts them.
-    fn figures(&self) -> FarFigures;
-}
-
-impl<T: AsFd> HostTcp for T {
-    fn figures(&self) -> FarFigures {
-        match nix::sys::socket::getsockopt(self, TcpInfo) {
-            Ok(info) => FarFigures {
-                rtt: (info.tcpi_rtt > 0).then(|| Duration::from_micros(info.tcpi_rtt.into())),
-                resent: Some(info.tcpi_total_retrans.into()),
-            },
-            Err(_) => FarFigures::default(),
-        }
+/// Round trip and resends of a connection, as the host counts them.
+pub(crate) fn far_figures(socket: &impl AsFd) -> FarFigures {
+    match host_socket::tcp_info(socket) {
+        Ok(info) => FarFigures {
+            rtt: (!info.rtt.is_zero()).then_some(info.rtt),
+            resent: Some(info.retransmits.into()),
+        },
+        Err(_) => FarFigures::default(),
     }
 }

@@ -14,8 +14,8 @@ use tokio::net::TcpStream as HostStream;
 use crate::context::{Context, Ends};
 use crate::destination::{self, Destination};
 use crate::observer::{Ending, Flow, Happening, Refused, Transport};
-use crate::outside::HostTcp;
 use crate::outside::chunk::ChunkPool;
+use crate::outside::far_figures;
 use crate::policy::Verdict;
 use crate::registry::{FarFigures, FarHalf, LiveRow, SocketState};
 
@@ -83,7 +83,13 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
         }
     };
     let elapsed = started.elapsed();
-    run(&context, pool, Legs { inside, outside }, (flow, row, elapsed)).await;
+    run(
+        &context,
+        pool,
+        Legs { inside, outside },
+        (flow, row, elapsed),
+    )
+    .await;
 }
 
 /// The outside connection of a flow, or why there is none.
@@ -160,6 +166,6 @@ impl FarHalf for FarSocket {
     fn figures(&self) -> FarFigures {
         self.0
             .upgrade()
-            .map_or_else(FarFigures::default, |host| host.figures())
+            .map_or_else(FarFigures::default, |host| far_figures(&*host))
     }
 }

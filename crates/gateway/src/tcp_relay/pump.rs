@@ -21,8 +21,8 @@ use tokio::net::TcpStream as HostStream;
 
 use crate::limits::Limits;
 use crate::observer::Ending;
-use crate::outside::HostTcp;
 use crate::outside::chunk::{Appetite, ChunkPool};
+use crate::outside::far_figures;
 use crate::registry::{FarFigures, LiveRow, SocketState};
 
 /// Slices that one `writev` takes (the host's `IOV_MAX` is 1024; the gain ends long before).
@@ -234,7 +234,9 @@ impl Pump {
     fn write_outside(&self) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let filled = slices.iter_mut().zip(&self.unwritten);
-        let count = filled.map(|(slice, chunk)| *slice = IoSlice::new(chunk)).count();
+        let count = filled
+            .map(|(slice, chunk)| *slice = IoSlice::new(chunk))
+            .count();
         let slices = slices.get(..count).unwrap_or_default();
         self.outside.try_write_vectored(slices)
     }
@@ -350,6 +352,6 @@ impl Pump {
 
     /// The far half's last figures.
     pub(super) fn figures(&self) -> FarFigures {
-        self.outside.figures()
+        far_figures(&*self.outside)
     }
 }
