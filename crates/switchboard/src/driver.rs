@@ -130,7 +130,7 @@ impl Driver {
                     }
                     shard.settle(now, &mut self.woken);
                 }
-                Poll::Ready(Err(error)) => shard.end(Ended::device(error), &mut self.woken),
+                Poll::Ready(Err(error)) => shard.on_send_error(error, &mut self.woken),
             }
         }
     }
@@ -200,6 +200,10 @@ fn receive(
         return 0;
     };
     match device.poll_recv(cx, now, BATCH, batch) {
+        Poll::Pending if shard.is_far_end_gone() => {
+            shard.end(Ended::LinkGone, woken);
+            0
+        }
         Poll::Pending => 0,
         Poll::Ready(Ok(0)) => {
             shard.end(Ended::LinkGone, woken);

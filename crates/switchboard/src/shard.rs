@@ -54,6 +54,8 @@ pub(crate) struct Shard {
     device: Option<Box<dyn Device>>,
     /// The one transmit that the device refused; it goes first.
     parked: Option<Transmit>,
+    /// Nobody takes what is sent any more; what arrived before is still to be received.
+    is_far_end_gone: bool,
     /// Waiters by the index of the socket's handle.
     tcp: Vec<Waiters>,
     listeners: Vec<Waiters>,
@@ -78,6 +80,7 @@ impl Shard {
             stack,
             device: Some(device),
             parked: None,
+            is_far_end_gone: false,
             tcp: Vec::new(),
             listeners: Vec::new(),
             udp: Vec::new(),
@@ -151,34 +154,52 @@ impl Shard {
 
     /// Drains the stack into the device until one of them has enough.
     fn transmit(&mut self, now: Instant, woken: &mut WakeList) {
-        if self.parked.is_some() {
-            return;
-        }
-        while let Some(device) = &mut self.device {
+        while self.parked.is_none() && self.device.is_some() {
             let Some(transmit) = self.stack.poll_transmit(now) else {
                 return;
             };
-            match device.try_send(&transmit) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.parked = Some(transmit);
-                    return;
-                }
-                Err(error) => self.end(Ended::device(error), woken),
-            }
+            self.send(transmit, woken);
         }
     }
 
     /// The device may take more: the parked transmit first.
     pub(crate) fn unpark(&mut self, woken: &mut WakeList) {
-        let (Some(device), Some(transmit)) = (&mut self.device, &self.parked) else {
+        if let Some(transmit) = self.parked.take() {
+            self.send(transmit, woken);
+        }
+    }
+
+    /// Hands one transmit to the device, or parks it.
+    fn send(&mut self, transmit: Transmit, woken: &mut WakeList) {
+        let Some(device) = &mut self.device else {
             return;
         };
-        match device.try_send(transmit) {
-            Ok(()) => self.parked = None,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => self.end(Ended::device(error), woken),
+        if self.is_far_end_gone {
+            return;
         }
+        match device.try_send(&transmit) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.parked = Some(transmit);
+            }
+            Err(error) => self.on_send_error(error, woken),
+        }
+    }
+
+    /// The device takes nothing any more.
+    pub(crate) fn on_send_error(&mut self, error: io::Error, woken: &mut WakeList) {
+        self.parked = None;
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            self.is_far_end_gone = true;
+            woken.extend(self.driver.take());
+        } else {
+            self.end(Ended::device(error), woken);
+        }
+    }
+
+    /// Whether the link is gone, once nothing is left to be received.
+    pub(crate) fn is_far_end_gone(&self) -> bool {
+        self.is_far_end_gone
     }
 
     fn on_event(&mut self, now: Instant, event: Event, woken: &mut WakeList) {
