@@ -552,10 +552,19 @@ impl TcpStream {
         if max == 0 {
             return Poll::Ready(Ok(()));
         }
-        let read = self.poll(cx, Side::Read, |shard, now| {
-            self.attempt_read_buf(shard, now, buf, max)
-        });
-        read.map_ok(drop)
+        if buf.initialized().len() < buf.capacity() {
+            let read = self.poll(cx, Side::Read, |shard, now| {
+                self.attempt_read_buf(shard, now, buf, max)
+            });
+            return read.map_ok(drop);
+        }
+        // Nothing is left to zero, so it is one call of the stack.
+        let unfilled = buf.initialize_unfilled();
+        let count = ready!(self.poll(cx, Side::Read, |shard, now| {
+            self.attempt_read_slice(shard, now, unfilled)
+        }))?;
+        buf.advance(count);
+        Poll::Ready(Ok(()))
     }
 
     pub(super) fn poll_write_here(
