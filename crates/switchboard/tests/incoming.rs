@@ -109,7 +109,8 @@ fn a_caller_that_gives_up_is_noticed() {
     run_paused(async {
         let (a, gateway) = host_and_gateway();
         let mut flows = gateway.incoming();
-        let caller = tokio::spawn(async move { a.tcp_connect("192.0.2.1:80").await });
+        let calling = a.clone();
+        let caller = tokio::spawn(async move { calling.tcp_connect("192.0.2.1:80").await });
         let flow = next_tcp(&mut flows).await;
         assert!(!flow.is_closed());
         // The caller never resets: its SYNs end, and the flow expires.
