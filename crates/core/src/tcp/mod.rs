@@ -9,23 +9,39 @@
 //! The folder is the standard's table of contents: `call` is section 3.10.1 to 3.10.6,
 //! `arrives` is 3.10.7, `timeout` is 3.10.8.
 
-pub(crate) mod connection;
-pub(crate) mod isn;
-pub(crate) mod ports;
-pub(crate) mod segment;
-pub(crate) mod seq;
-pub(crate) mod step;
-pub(crate) mod syn;
-pub(crate) mod time_wait;
+mod arrives;
+mod call;
+mod challenge;
+mod congestion;
+mod connection;
+mod handshake;
+mod isn;
+mod loss;
+mod ports;
+mod recv;
+mod segment;
+mod send;
+mod seq;
+mod state;
+mod step;
+mod syn;
+mod tcb;
+#[cfg(test)]
+mod tests;
+mod time_wait;
+mod timeout;
+mod timers;
+mod timestamps;
 
+pub(crate) use arrives::closed::reset_for;
+pub(crate) use arrives::listen::{Listened, listen};
 pub(crate) use connection::{Connection, LinkLimits, OpenParams, Shared};
 pub(crate) use isn::IsnGenerator;
 pub(crate) use ports::PortHash;
 pub(crate) use segment::{
-    Flags, FourTuple, Header, Options, Outgoing, Reply, SackBlock, SackBlocks, Segment, Text,
-    Timestamps,
+    Flags, FourTuple, Header, Options, Outgoing, SackBlock, Segment, Text, Timestamps,
 };
 pub(crate) use seq::SeqNum;
 pub(crate) use step::{Next, Step};
-pub(crate) use syn::{Listened, PendingStep, PendingSyn, listen, reset_for};
+pub(crate) use syn::{PendingStep, PendingSyn};
 pub(crate) use time_wait::{TimeWait, TimeWaitStep};

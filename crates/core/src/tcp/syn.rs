@@ -2,32 +2,12 @@
 
 use switchboard_wire::Instant;
 
-use super::segment::{Reply, Segment};
+use super::segment::{Flags, Reply, Segment};
 use super::seq::SeqNum;
 
-/// What a segment to a four-tuple without connection is answered with: a RST that the sender
-/// will accept, and nothing to a RST (RFC 9293 section 3.10.7.1).
-pub(crate) fn reset_for(segment: &Segment) -> Option<Reply> {
-    unimplemented!()
-}
-
-/// What a segment to a listener means.
-#[derive(Clone, Debug)]
-pub(crate) enum Listened {
-    /// Nothing: RST, or neither ACK nor SYN.
-    Ignore,
-    /// It acknowledges what was never sent.
-    Reset(Reply),
-    /// Somebody calls.
-    Syn(PendingSyn),
-}
-
-/// SEGMENT ARRIVES in LISTEN (RFC 9293 section 3.10.7.2).
-pub(crate) fn listen(segment: &Segment) -> Listened {
-    unimplemented!()
-}
-
 /// A received SYN that was not answered yet: everything that an answer needs.
+///
+/// A flood of SYNs costs this much each, in tables that are bounded, and no buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PendingSyn {
     /// IRS.
@@ -58,12 +38,44 @@ pub(crate) enum PendingStep {
 }
 
 impl PendingSyn {
-    /// Another segment of the same four-tuple.
-    pub(crate) fn on_segment(&self, segment: &Segment) -> PendingStep {
-        unimplemented!()
+    /// The record of a segment with SYN and without ACK and RST.
+    pub(crate) fn new(segment: &Segment) -> Self {
+        Self {
+            irs: segment.seq,
+            window: segment.window,
+            mss: segment.options.mss,
+            window_scale: segment.options.window_scale,
+            sack_permitted: segment.options.sack_permitted,
+            timestamp: segment.options.timestamps.map(|stamps| stamps.value),
+            ecn: segment.flags.has(Flags::ECE | Flags::CWR),
+            arrived: segment.arrived,
+        }
     }
-    /// The RST that refuses it.
+
+    /// Another segment of the same four-tuple. We have sent nothing, so whatever acknowledges
+    /// something is a stray, and the only RST that can be the caller's follows its SYN.
+    pub(crate) fn on_segment(&self, segment: &Segment) -> PendingStep {
+        if segment.flags.rst() {
+            // The caller's RST has the number after its SYN, or, where it abandons the SYN
+            // before any answer, the SYN's own.
+            let theirs = segment.seq == self.irs + 1 || segment.seq == self.irs;
+            return if theirs {
+                PendingStep::Cancelled
+            } else {
+                PendingStep::Absorb
+            };
+        }
+        if let Some(ack) = segment.ack {
+            return PendingStep::Reply(Reply::reset(ack));
+        }
+        if segment.flags.syn() && segment.seq != self.irs {
+            return PendingStep::Replace(Self::new(segment));
+        }
+        PendingStep::Absorb
+    }
+
+    /// The RST that refuses it (RFC 9293 section 3.10.7.1, first case).
     pub(crate) fn refuse(&self) -> Reply {
-        unimplemented!()
+        Reply::reset_ack(self.irs + 1)
     }
 }
