@@ -1,1 +1,18 @@
-//! Tests.
+//! Tests of one connection, and of two that talk to each other. Ladders of whole stacks are in
+//! `crates/core/tests`.
+
+mod harness;
+
+mod close;
+mod congestion;
+mod data_path;
+mod loss;
+mod memory;
+mod open;
+mod reset;
+mod sack;
+mod seq_props;
+mod storm;
+mod table;
+mod timers;
+mod window;
