@@ -11,7 +11,7 @@ use switchboard_wire::ipv6::{Ipv6Header, header};
 use switchboard_wire::packet::{IP_PACKET_MAX, PartialChecksum};
 use switchboard_wire::tcp::{self as wire_tcp, TcpHeader, TcpOptions, Timestamps};
 use switchboard_wire::udp::{self, UdpHeader};
-use switchboard_wire::{Head, Output, Payload, Transmit};
+use switchboard_wire::{Head, Output, Payload, Transmit, offload};
 
 use crate::tcp::{FourTuple, Header, Outgoing};
 
@@ -99,37 +99,13 @@ pub(crate) enum Summing {
     Later,
 }
 
-/// Writes the transport checksum at `start + offset`: all of it, or for the device to finish.
-fn seal(
-    transmit: &mut Transmit,
-    pseudo: Sum,
-    start: usize,
-    offset: u16,
-    summing: Summing,
-) -> Option<()> {
-    let at = start + usize::from(offset);
-    let value = match summing {
-        Summing::Later => {
-            let start = u16::try_from(start).ok()?;
-            transmit.checksum = Some(PartialChecksum { start, offset });
-            pseudo.folded()
-        }
-        Summing::Here => {
-            let mut sum = pseudo.plus(transmit.head.get(start..)?);
-            for slice in &transmit.payload {
-                sum.add(slice);
-            }
-            match sum.checksum() {
-                // RFC 768: zero means none, so a sum of zero is sent as its complement, which
-                // is as good in every protocol.
-                0 => 0xffff,
-                sum => sum,
-            }
-        }
+/// Puts in the checksum of a transport header at `start` of the head.
+fn seal(transmit: &mut Transmit, pseudo: Sum, start: usize, offset: u16, summing: Summing) {
+    let field = PartialChecksum {
+        start: u16::try_from(start).unwrap_or(u16::MAX),
+        offset,
     };
-    let field = transmit.head.get_mut(at..at + 2)?;
-    field.copy_from_slice(&value.to_be_bytes());
-    Some(())
+    offload::seal(transmit, field, pseudo, summing == Summing::Later);
 }
 
 /// The packet of a TCP segment; takes the payload out of `out`.
@@ -154,14 +130,8 @@ pub(crate) fn tcp(
     } else {
         summing
     };
-    let sealed = seal(
-        &mut transmit,
-        ip.pseudo(body_len),
-        start,
-        wire_tcp::CHECKSUM_AT,
-        summing,
-    );
-    debug_assert!(sealed.is_some(), "the header is in the head");
+    let pseudo = ip.pseudo(body_len);
+    seal(&mut transmit, pseudo, start, wire_tcp::CHECKSUM_AT, summing);
     transmit
 }
 
@@ -252,8 +222,7 @@ impl Message {
         if !self.payload.is_empty() {
             transmit.payload.push(self.payload);
         }
-        let sealed = seal(&mut transmit, pseudo, start, self.checksum_at, summing);
-        debug_assert!(sealed.is_some(), "the header is in the head");
+        seal(&mut transmit, pseudo, start, self.checksum_at, summing);
         transmit
     }
 
