@@ -165,7 +165,8 @@ impl Synchronized {
         }
         // A peer that answers probes is alive, and may keep its window shut as long as it
         // likes (MUST-37); but nobody waits for it where the application has let go.
-        if self.timers.is_set(Timer::Persist) && env.held {
+        let shut = self.snd.wnd == 0 || self.timers.is_set(Timer::Persist);
+        if shut && env.held {
             self.progress_at = now;
         }
     }

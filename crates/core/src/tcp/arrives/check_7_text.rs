@@ -92,7 +92,8 @@ impl Synchronized {
 
         let wire_segment = segment
             .segment_size
-            .map_or(segment.text_len, |size| u32::from(size.get()));
+            .map_or(segment.text_len, |size| u32::from(size.get()))
+            .min(u32::from(self.rcv.mss));
         let end_of_turn = env.options.quick_ack && segment.flags.has(Flags::PSH);
         // RFC 5681 section 4.2: what fills a hole is acknowledged at once.
         let at_once = end_of_turn || filled_hole || self.dsack.is_some();

@@ -72,7 +72,11 @@ impl Loss {
                 // A partial ACK. What it covers beyond the segment that was sent again are
                 // segments that duplicates had announced.
                 let covered = (acked / smss.max(1)).saturating_sub(1);
-                self.dupacks = self.dupacks.saturating_sub(covered);
+                self.dupacks = if sack {
+                    0
+                } else {
+                    self.dupacks.saturating_sub(covered)
+                };
                 self.find_lost(snd, smss, sack);
                 // Without SACK the hole right behind it is lost too, and is sent at once (RFC
                 // 6582 section 3.2, step 3).

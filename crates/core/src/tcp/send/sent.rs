@@ -55,35 +55,64 @@ impl SentLog {
         }
     }
 
-    /// Octets from `from` to `to` left again. Records are not split: one whose octets were
-    /// sent again in part says nothing of round trips any more, which is the safe side.
+    /// Octets from `from` to `to` left again: they get a record of their own, whose round trip
+    /// nobody can tell (Karn).
     pub(crate) fn record_again(&mut self, from: SeqNum, to: SeqNum, now: Instant) {
-        let first = self
-            .records
-            .partition_point(|record| record.end.is_at_or_before(from));
-        let mut begins_before = true;
+        self.split(from);
+        self.split(to);
+        let first = self.first_ending_after(from);
         for record in self.records.range_mut(first..) {
-            if !begins_before {
+            if record.end.is_after(to) {
                 break;
             }
             record.retransmitted = true;
             record.at = now;
-            begins_before = record.end.is_before(to);
         }
+    }
+
+    /// Makes a record end at `point`, if there is room for one more.
+    fn split(&mut self, point: SeqNum) {
+        let index = self.first_ending_after(point);
+        let starts_before = match index
+            .checked_sub(1)
+            .and_then(|before| self.records.get(before))
+        {
+            Some(before) => before.end.is_before(point),
+            None => true,
+        };
+        if starts_before
+            && self.records.len() < RECORDS_MAX
+            && let Some(&record) = self.records.get(index)
+        {
+            let end = point;
+            self.records.insert(index, Sent { end, ..record });
+        }
+    }
+
+    fn first_ending_after(&self, point: SeqNum) -> usize {
+        self.records
+            .partition_point(|record| record.end.is_at_or_before(point))
     }
 
     /// Everything before `una` is acknowledged by a segment that arrived at `arrived`.
     pub(crate) fn acknowledge(&mut self, una: SeqNum, arrived: Instant) -> Covered {
         let mut covered = Covered::default();
+        let mut ambiguous = false;
         while let Some(&record) = self.records.front() {
             covered.take(&record, arrived);
+            ambiguous |= record.retransmitted;
             if record.end.is_after(una) {
                 break;
             }
             self.records.pop_front();
-            if self.records.front().is_none() || record.end == una {
+            if record.end == una {
                 break;
             }
+        }
+        if ambiguous {
+            // Octets that waited for a hole to be filled were acknowledged long after they
+            // arrived: their time is not a round trip either.
+            covered.rtt = None;
         }
         covered
     }
@@ -102,9 +131,7 @@ impl SentLog {
 
 impl Covered {
     fn take(&mut self, record: &Sent, arrived: Instant) {
-        if !record.retransmitted {
-            self.rtt = Some(arrived.saturating_since(record.at));
-        }
+        self.rtt = Some(arrived.saturating_since(record.at));
         self.delivered_before = record.delivered;
         self.interval = Some(arrived.saturating_since(record.delivered_at));
         self.app_limited = record.app_limited;
