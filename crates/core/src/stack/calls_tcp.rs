@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use switchboard_wire::Instant;
 
 use super::tcp_sockets::PINNED_MIN;
@@ -286,9 +286,16 @@ impl Stack {
         id: TcpId,
         data: &mut Bytes,
     ) -> Result<usize, SendError> {
-        let key = self.may_send(id)?;
+        let (key, allowed) = self.may_send(id)?;
         let socket = self.tcp.get_mut(key).ok_or(SendError::NoSuchSocket)?;
-        let sent = socket.connection.send(now, data);
+        let sent = if data.len() <= allowed {
+            socket.connection.send(now, data)
+        } else {
+            let mut front = data.slice(..allowed);
+            let sent = socket.connection.send(now, &mut front);
+            data.advance(allowed - front.len());
+            sent
+        };
         self.refresh(now, key);
         sent
     }
@@ -304,25 +311,34 @@ impl Stack {
         id: TcpId,
         data: &[u8],
     ) -> Result<usize, SendError> {
-        let key = self.may_send(id)?;
+        let (key, allowed) = self.may_send(id)?;
         let socket = self.tcp.get_mut(key).ok_or(SendError::NoSuchSocket)?;
-        let sent = socket.connection.send_slice(now, data);
+        let front = data.get(..allowed).unwrap_or(data);
+        let sent = socket.connection.send_slice(now, front);
         self.refresh(now, key);
         sent
     }
 
-    /// Whether all buffers together leave room for connection `id` to send. A little is
-    /// always left, so that everybody can go on.
-    fn may_send(&mut self, id: TcpId) -> Result<Key, SendError> {
-        let is_out_of_memory = self.is_out_of_memory();
-        let (key, socket) = self.owned_mut(id).ok_or(SendError::NoSuchSocket)?;
-        if !is_out_of_memory || socket.charged < PINNED_MIN {
-            return Ok(key);
+    /// How many octets all buffers together leave for connection `id` to send. A little is
+    /// always left to each, so that everybody can go on.
+    fn may_send(&mut self, id: TcpId) -> Result<(Key, usize), SendError> {
+        let (key, socket) = self.owned(id).ok_or(SendError::NoSuchSocket)?;
+        let allowed = self.allowance(socket.charged);
+        if allowed > 0 {
+            return Ok((key, allowed));
         }
-        if !core::mem::replace(&mut socket.is_waiting, true) {
+        if let Some(socket) = self.tcp.get_mut(key)
+            && !core::mem::replace(&mut socket.is_waiting, true)
+        {
             self.waiters.push_back(key);
         }
         Err(SendError::WouldBlock)
+    }
+
+    fn allowance(&self, charged: usize) -> usize {
+        let limit = self.config.limits.buffers;
+        let left = limit.saturating_sub(self.stats.pinned_octets);
+        left.max(PINNED_MIN.saturating_sub(charged))
     }
 
     /// Octets that `call_tcp_send` would take now.
@@ -332,7 +348,8 @@ impl Stack {
     /// [`NoSuchSocket`].
     pub fn tcp_send_room(&self, id: TcpId) -> Result<usize, NoSuchSocket> {
         let (_, socket) = self.owned(id).ok_or(NoSuchSocket)?;
-        Ok(socket.connection.room())
+        let allowed = self.allowance(socket.charged);
+        Ok(socket.connection.room().min(allowed))
     }
 
     /// The next chunk that arrived, at most `max` octets, without a copy. Empty: the peer has

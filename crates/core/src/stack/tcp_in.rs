@@ -32,6 +32,15 @@ struct Arrived {
     is_ours: bool,
 }
 
+/// Who takes a call.
+#[derive(Clone, Copy, Debug)]
+enum Callee {
+    /// Whoever listens there.
+    Listener(Key),
+    /// The application of a gateway, after a verdict.
+    Anybody,
+}
+
 impl Stack {
     pub(super) fn tcp_arrives(&mut self, now: Instant, admitted: &Admitted<'_>) {
         if !matches!(
@@ -63,7 +72,7 @@ impl Stack {
             Some(Holder::Connection(key)) => self.segment_to_connection(now, key, arrived),
             Some(Holder::TimeWait(key)) => self.segment_to_time_wait(now, key, arrived),
             Some(Holder::Flow(key)) => self.segment_to_flow(key, &arrived),
-            None => self.segment_to_nobody(now, arrived, None),
+            None => self.segment_to_nobody(now, &arrived),
         }
     }
 
@@ -101,9 +110,11 @@ impl Stack {
         match record.time_wait.on_segment(now, &arrived.segment) {
             TimeWaitStep::Stay(None) => {}
             TimeWaitStep::Stay(Some(reply)) => self.reply(&arrived.tuple, reply.header),
-            TimeWaitStep::Reopen(_, iss_min) => {
+            TimeWaitStep::Reopen(syn, iss_min) => {
                 self.remove_time_wait(key);
-                self.segment_to_nobody(now, arrived, Some(iss_min));
+                if let Some(callee) = self.callee(&arrived) {
+                    self.call(now, callee, &arrived, syn, Some(iss_min));
+                }
             }
         }
     }
@@ -121,23 +132,45 @@ impl Stack {
     }
 
     /// Nobody has the four-tuple: a listener may, a gateway may, else CLOSED answers.
-    fn segment_to_nobody(&mut self, now: Instant, arrived: Arrived, iss_min: Option<SeqNum>) {
-        let tuple = arrived.tuple;
-        let listener = self.listeners.find(tuple.local, arrived.hash);
-        if listener.is_none() && arrived.is_ours {
-            self.drop_packet(DropReason::NoSocket);
-            if let Some(reply) = tcp::reset_for(&arrived.segment) {
-                self.reply(&tuple, reply.header);
-            }
+    fn segment_to_nobody(&mut self, now: Instant, arrived: &Arrived) {
+        let Some(callee) = self.callee(arrived) else {
             return;
-        }
+        };
         match tcp::listen(&arrived.segment) {
             Listened::Ignore => self.drop_packet(DropReason::ListenerIgnored),
-            Listened::Reset(reply) => self.reply(&tuple, reply.header),
-            Listened::Syn(syn) => match listener {
-                Some(key) => self.call_to_listener(now, key, &arrived, &syn, iss_min),
-                None => self.call_to_anybody(now, &arrived, syn, iss_min),
-            },
+            Listened::Reset(reply) => self.reply(&arrived.tuple, reply.header),
+            Listened::Syn(syn) => self.call(now, callee, arrived, syn, None),
+        }
+    }
+
+    /// Who takes calls to this address and port. If nobody does, CLOSED has answered (RFC
+    /// 9293 section 3.10.7.1).
+    fn callee(&mut self, arrived: &Arrived) -> Option<Callee> {
+        if let Some(listener) = self.listeners.find(arrived.tuple.local, arrived.hash) {
+            return Some(Callee::Listener(listener));
+        }
+        if !arrived.is_ours {
+            return Some(Callee::Anybody);
+        }
+        self.drop_packet(DropReason::NoSocket);
+        if let Some(reply) = tcp::reset_for(&arrived.segment) {
+            self.reply(&arrived.tuple, reply.header);
+        }
+        None
+    }
+
+    /// A SYN for `callee`. `iss_min`: a connection of the same four-tuple has just ended.
+    fn call(
+        &mut self,
+        now: Instant,
+        callee: Callee,
+        arrived: &Arrived,
+        syn: PendingSyn,
+        iss_min: Option<SeqNum>,
+    ) {
+        match callee {
+            Callee::Listener(key) => self.call_to_listener(now, key, arrived, &syn, iss_min),
+            Callee::Anybody => self.call_to_anybody(now, arrived, syn, iss_min),
         }
     }
 
