@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Err(error) => return ExitCode::from(flags::report(&error)),
     };
     let code = match arguments.command {
-        Command::Run(flags) => cmd::run::main(flags),
+        Command::Run(flags) => cmd::run::main(&flags),
         Command::Sockets(flags) => cmd::sockets::main(&flags),
         Command::Doctor(flags) => cmd::doctor::main(&flags),
     };

@@ -1,5 +1,10 @@
 //! `switchboard run -- CMD`.
 
+mod ending;
+mod localhost;
+mod onlooker;
+mod world;
+
 use std::io;
 use std::path::Path;
 
@@ -8,17 +13,20 @@ use crate::run::relay::{Ended, News, Setup, set_up};
 use crate::run::{Plan, SetupError};
 use crate::{RUN_FAILED, machine, say};
 
+use localhost::Hints;
+use world::World;
+
 /// What `run` returns for a program that cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
 /// What `run` returns for a program that is not there.
 const NOT_FOUND: u8 = 127;
 
 /// Runs it; the exit code.
-pub(crate) fn main(flags: RunFlags) -> u8 {
+pub(crate) fn main(flags: &RunFlags) -> u8 {
     if flags.see.quiet {
         say::be_quiet();
     }
-    let plan = match Plan::new(&flags) {
+    let plan = match Plan::new(flags) {
         Ok(plan) => plan,
         Err(error) => return failed(error),
     };
@@ -33,20 +41,34 @@ pub(crate) fn main(flags: RunFlags) -> u8 {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let ended = runtime.and_then(|runtime| runtime.block_on(drive(&flags, &plan, setup)));
+    let ended = runtime.and_then(|runtime| runtime.block_on(drive(flags, &plan, setup)));
     match ended {
-        Ok(ended) => exit_code(ended, &flags),
+        Ok(ended) => exit_code(ended, flags),
         Err(error) => failed(error),
     }
 }
 
+/// From a set-up namespace to the end of CMD and of what it sent.
 async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> io::Result<Ended> {
-    let _tun = setup.take_tun();
-    let _ = plan;
+    let tun = setup.take_tun().ok_or(io::ErrorKind::NotFound)?;
+    let listeners = setup.take_listeners();
     let start = setup.into_start()?;
-    let ended = start.run(flags.program.wait, |news: News| drop(news)).await;
+    let world = World::begin(flags, plan, tun, start.link()).await?;
+    world.open_ways_in(flags, plan, listeners).await?;
+    let mut hints = Hints::default();
+    let ended = tokio::select! {
+        ended = start.run(flags.program.wait, |news| match news {
+            News::Started { .. } => {}
+            News::LoopbackRefused { port, program } => hints.refused(port, program.as_ref()),
+        }) => ended?,
+        why = world.failed() => return Err(why),
+    };
+    if let Ended::Program(_) = ended {
+        ending::let_it_arrive(&start, &world).await;
+    }
+    world.end();
     start.finish();
-    ended
+    Ok(ended)
 }
 
 /// The line that `doctor` would say of it too.

@@ -14,6 +14,7 @@
 pub(crate) mod agent;
 mod caller;
 mod channel;
+pub(crate) mod host;
 mod message;
 mod network;
 mod plan;
@@ -23,4 +24,5 @@ mod user_map;
 
 pub(crate) use message::{SetupError, Step};
 
+pub(crate) use network::Network;
 pub(crate) use plan::Plan;

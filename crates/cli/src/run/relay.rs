@@ -15,7 +15,8 @@ use super::message::{FromAgent, SetupError, Step, ToAgent};
 use super::plan::Plan;
 use super::{signals, user_map};
 
-pub(crate) use start::{Ended, News, Setup};
+pub(crate) use agent_link::AgentLink;
+pub(crate) use start::{Ended, News, Setup, Start};
 
 /// Forks the agent and waits until everything stands.
 ///

@@ -7,11 +7,9 @@ use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
+use crate::run::host;
 use crate::run::message::{During as _, SetupError, Step};
 use crate::run::plan::Plan;
-
-/// The directory's host number: 10.0.2.3.
-pub(crate) const DNS: u8 = 3;
 
 /// Where a file system of ours is mounted for a moment; nobody else is in this namespace yet.
 const WORKBENCHES: [&str; 4] = ["/tmp", "/run", "/mnt", "/var/tmp"];
@@ -98,7 +96,7 @@ fn resolv_conf(host: &str, plan: &Plan) -> String {
         let word = line.split_ascii_whitespace().next();
         matches!(word, Some("search" | "domain" | "options"))
     });
-    let mut text = format!("nameserver {}\n", plan.network.host_v4(DNS));
+    let mut text = format!("nameserver {}\n", plan.network.host_v4(host::DNS));
     kept.for_each(|line| text += &format!("{line}\n"));
     text
 }

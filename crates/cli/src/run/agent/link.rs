@@ -7,15 +7,12 @@ use std::path::Path;
 
 use switchboard_device::tun::{self, LinkConfig, LinkError, OpenError, Route};
 
+use crate::run::host;
 use crate::run::message::{SetupError, Step};
 use crate::run::plan::Plan;
 
 /// The device's name, as pasta's and slirp4netns's users know it.
 const NAME: &str = "tun0";
-/// The program's host number: 10.0.2.100 (and ::100, which reads alike).
-pub(crate) const PROGRAM_V4: u8 = 100;
-/// See [`PROGRAM_V4`].
-pub(crate) const PROGRAM_V6: u16 = 0x100;
 
 /// Brings loopback up and makes the TUN; its descriptor is for the relay.
 pub(super) fn set_up(plan: &Plan) -> Result<OwnedFd, SetupError> {
@@ -32,7 +29,7 @@ pub(super) fn set_up(plan: &Plan) -> Result<OwnedFd, SetupError> {
 fn config(plan: &Plan) -> LinkConfig {
     let any_v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let any_v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    let v4 = IpAddr::V4(plan.network.host_v4(PROGRAM_V4));
+    let v4 = IpAddr::V4(plan.network.host_v4(host::PROGRAM_V4));
     let mut config = LinkConfig {
         mtu: Some(plan.mtu),
         queue_len: Some(plan.queue_packets),
@@ -43,7 +40,7 @@ fn config(plan: &Plan) -> LinkConfig {
         }],
     };
     if has_ipv6() {
-        let v6 = IpAddr::V6(plan.network.host_v6(PROGRAM_V6));
+        let v6 = IpAddr::V6(plan.network.host_v6(host::PROGRAM_V6));
         config.addresses.push((v6, 128));
         // Without a way outside there is no default route either: programs learn at once that
         // there is none, and our own names stay reachable.

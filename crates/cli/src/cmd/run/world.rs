@@ -1,0 +1,147 @@
+//! What is at the other end of the program's link: our stack, the gateway, the control socket.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use switchboard::{Clock, Net};
+use switchboard_device::tun::Tun;
+use switchboard_device::tee::{PacketSink, Tee};
+use switchboard_gateway::{
+    DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, Prefix, Registry,
+};
+
+use super::onlooker::Recorder;
+use crate::control::ControlSocket;
+use crate::flags::RunFlags;
+use crate::run::relay::AgentLink;
+use crate::run::{Network, Plan, host};
+use crate::say;
+
+/// Everything of the relay but its dealings with the agent.
+pub(super) struct World {
+    net: Net,
+    gateway: Arc<Gateway>,
+    /// Its file goes when the run does.
+    _control: Option<ControlSocket>,
+}
+
+impl World {
+    /// Begins to serve what comes out of `tun`, on the current runtime.
+    pub(super) async fn begin(
+        flags: &RunFlags,
+        plan: &Plan,
+        tun: OwnedFd,
+        link: AgentLink,
+    ) -> io::Result<Self> {
+        let config = config(flags, &plan.network);
+        let clock = Clock::start();
+        let recorder = HandshakeRecorder::new(&config.limits);
+        let sinks: Vec<Box<dyn PacketSink>> = vec![Box::new(Recorder(recorder.clone()))];
+        let mtu = usize::try_from(plan.mtu).unwrap_or(usize::MAX);
+        let device = Tee::new(Tun::from_fd(tun, mtu)?, sinks, move || clock.now());
+        let net = config.network().clock(clock).build(device)?;
+        let gateway = Gateway::builder(net.clone())
+            .config(config)
+            .recorder(recorder)
+            .holder_lookup(Arc::new(link))
+            .build()
+            .await?;
+        let gateway = Arc::new(gateway);
+        let running = gateway.clone();
+        tokio::spawn(async move { running.run().await });
+        let control = ControlSocket::serve(gateway.registry(), &command_line(flags));
+        let control = control.map_err(|error| {
+            say::notice(format_args!(
+                "`switchboard sockets` will not find this run: {error}"
+            ));
+        });
+        Ok(Self {
+            net,
+            gateway,
+            _control: control.ok(),
+        })
+    }
+
+    /// `-p` and `--localhost`.
+    pub(super) async fn open_ways_in(
+        &self,
+        flags: &RunFlags,
+        plan: &Plan,
+        listeners: Vec<(u16, TcpListener)>,
+    ) -> io::Result<()> {
+        let program = self.gateway.config().program;
+        for publish in &flags.reach.publish {
+            let inside = program.of_family(publish.listen.ip());
+            let inside = inside.unwrap_or(plan.network.host_v4(host::PROGRAM_V4).into());
+            let forward = Forward {
+                protocol: publish.protocol,
+                listen: publish.listen,
+                target: SocketAddr::new(inside, publish.port),
+            };
+            let bound = self.gateway.forward(forward).await.map_err(|error| {
+                let text = format!("cannot publish {}: {error}", publish.listen);
+                io::Error::new(error.kind(), text)
+            })?;
+            if publish.listen.port() == 0 {
+                say::notice(format_args!("{bound} is the program's port {}", publish.port));
+            }
+        }
+        for (port, listener) in listeners {
+            let target = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+            self.gateway.serve_inside_listener(listener, target)?;
+        }
+        Ok(())
+    }
+
+    /// Every socket of the run.
+    pub(super) fn registry(&self) -> Registry {
+        self.gateway.registry()
+    }
+
+    /// Packets that have come out of the program's link so far.
+    pub(super) fn packets_received(&self) -> u64 {
+        self.net.stats().packets_received
+    }
+
+    /// Returns only if the network ends before the program.
+    pub(super) async fn failed(&self) -> io::Error {
+        let why = self.net.closed().await;
+        io::Error::other(format!("the program's network ended: {why}"))
+    }
+
+    /// Ends the network.
+    pub(super) fn end(self) {
+        self.net.shutdown();
+    }
+}
+
+/// The gateway's addresses and doors.
+fn config(flags: &RunFlags, network: &Network) -> GatewayConfig {
+    let at = |v4, v6| HostAddress::new(network.host_v4(v4), network.host_v6(v6));
+    let dns_servers = match &flags.reach.dns[..] {
+        [] => DnsServers::Host,
+        servers => DnsServers::These(servers.to_vec()),
+    };
+    GatewayConfig {
+        program: at(host::PROGRAM_V4, host::PROGRAM_V6),
+        gateway: at(host::GATEWAY, host::GATEWAY.into()),
+        dns: at(host::DNS, host::DNS.into()),
+        builtin: at(host::BUILTIN, host::BUILTIN.into()),
+        silent: at(host::SILENT, host::SILENT.into()),
+        networks: vec![
+            Prefix::new(IpAddr::V4(network.v4.0), network.v4.1),
+            Prefix::new(IpAddr::V6(network.v6), 64),
+        ],
+        host_loopback: flags.reach.host_loopback,
+        dns_servers,
+        ..GatewayConfig::default()
+    }
+}
+
+/// CMD as a person typed it.
+fn command_line(flags: &RunFlags) -> String {
+    let words = flags.program.command.iter().map(|word| word.to_string_lossy());
+    words.collect::<Vec<_>>().join(" ")
+}
