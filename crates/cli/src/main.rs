@@ -12,6 +12,8 @@ mod machine;
 #[cfg(target_os = "linux")]
 mod run;
 mod say;
+#[cfg(target_os = "linux")]
+mod words;
 
 use std::process::ExitCode;
 

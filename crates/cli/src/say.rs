@@ -30,3 +30,8 @@ fn line(text: impl Display) {
     let text = format!("{text}\n");
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
+
+/// Lines of `--explain`, whole and together.
+pub(crate) fn block(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

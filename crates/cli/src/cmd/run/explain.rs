@@ -1,0 +1,193 @@
+//! `--explain`: each conversation as the six steps, on stderr, when its outcome is known.
+//!
+//! What happens comes from the gateway as values; [`story`] turns it into text. A task of its
+//! own prints, a moment later: by then the packets that belong to the outcome have passed, and
+//! the program that holds the socket is known.
+
+mod story;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use switchboard_gateway::{Happening, HandshakeRecorder, HostAddress, Observer, Program};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::localhost::host_listens;
+use crate::say;
+use story::{Found, Story};
+
+/// Happenings that may wait to be told. A program that opens sockets faster than a terminal
+/// scrolls is told about in part, and the gap is said.
+const WAITING_MAX: usize = 4096;
+
+/// How long after an outcome it is told.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// Names remembered: address to what the directory said.
+const FOUND_MAX: usize = 1024;
+
+/// A name that does not exist is asked for twice, A and AAAA, and sometimes again: told once
+/// in this time.
+const SAME_NAME: Duration = Duration::from_secs(5);
+
+/// Something to tell, and when it happened.
+enum News {
+    Happening(Instant, Happening),
+    LoopbackRefused(Instant, u16, Option<Program>),
+}
+
+/// Hears what happens; never waits.
+pub(super) struct Listener {
+    sender: Sender<News>,
+    missed: Arc<AtomicU64>,
+}
+
+/// The task that prints.
+pub(super) struct Explainer {
+    listener: Arc<Listener>,
+    task: JoinHandle<()>,
+}
+
+impl Explainer {
+    /// Starts it on the current runtime. `own` are the addresses of our services.
+    pub(super) fn start(recorder: HandshakeRecorder, own: Own) -> Self {
+        let (sender, receiver) = channel(WAITING_MAX);
+        let missed = Arc::new(AtomicU64::new(0));
+        let teller = Teller {
+            story: Story::new(recorder, own),
+            found: HashMap::new(),
+            unknown: VecDeque::new(),
+            missed: missed.clone(),
+        };
+        Self {
+            listener: Arc::new(Listener { sender, missed }),
+            task: tokio::spawn(teller.run(receiver)),
+        }
+    }
+
+    /// For the gateway.
+    pub(super) fn listener(&self) -> Arc<Listener> {
+        self.listener.clone()
+    }
+
+    /// `program` called its own localhost at `port`, where nobody listens.
+    pub(super) fn loopback_refused(&self, port: u16, program: Option<Program>) {
+        let news = News::LoopbackRefused(Instant::now(), port, program);
+        self.listener.hear(news);
+    }
+
+    /// Prints what waits; nothing is heard any more once the gateway is gone.
+    pub(super) async fn finish(self) {
+        drop(self.listener);
+        let last = tokio::time::timeout(Duration::from_secs(1), self.task);
+        let _ = last.await;
+    }
+}
+
+/// Addresses of our own services.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    pub(super) dns: HostAddress,
+    pub(super) builtin: HostAddress,
+}
+
+impl Listener {
+    fn hear(&self, news: News) {
+        if self.sender.try_send(news).is_err() {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Observer for Listener {
+    fn observe(&self, happening: &Happening) {
+        if matches!(
+            happening,
+            Happening::FlowOpening { .. } | Happening::FlowHeld { .. }
+        ) {
+            return;
+        }
+        self.hear(News::Happening(Instant::now(), happening.clone()));
+    }
+}
+
+struct Teller {
+    story: Story,
+    /// What the directory said of an address, most lately.
+    found: HashMap<IpAddr, Found>,
+    /// Names that were told to have no address, oldest first.
+    unknown: VecDeque<(Instant, Arc<str>)>,
+    missed: Arc<AtomicU64>,
+}
+
+impl Teller {
+    async fn run(mut self, mut receiver: Receiver<News>) {
+        while let Some(news) = receiver.recv().await {
+            let at = match &news {
+                News::Happening(at, _) | News::LoopbackRefused(at, ..) => *at,
+            };
+            // Not a pause for each: what has waited long enough is told at once.
+            sleep_until(at + PAUSE).await;
+            let text = match news {
+                News::Happening(at, happening) => self.tell(at, &happening),
+                News::LoopbackRefused(_, port, program) => {
+                    let host_has = host_listens(port);
+                    Some(self.story.localhost(port, program.as_ref(), host_has))
+                }
+            };
+            if let Some(text) = text {
+                say::block(&text);
+            }
+            let missed = self.missed.swap(0, Ordering::Relaxed);
+            if missed > 0 {
+                say::block(&format!("| ({missed} happenings more than can be told)\n"));
+            }
+        }
+    }
+
+    fn tell(&mut self, at: Instant, happening: &Happening) -> Option<String> {
+        match happening {
+            Happening::Resolved { .. } => self.resolved(at, happening),
+            Happening::FlowConnected { flow, .. }
+            | Happening::FlowRefused { flow, .. }
+            | Happening::FlowAbandoned { flow, .. }
+            | Happening::DatagramRefused { flow, .. }
+            | Happening::FlowEnded { flow, .. } => {
+                let found = self.found.get(&flow.to.ip());
+                self.story.flow(flow, happening, found)
+            }
+            Happening::FlowOpening { .. } | Happening::FlowHeld { .. } => None,
+        }
+    }
+
+    /// Remembers what was found, and tells of a name that was not.
+    fn resolved(&mut self, at: Instant, happening: &Happening) -> Option<String> {
+        let Happening::Resolved {
+            name, resolution, ..
+        } = happening
+        else {
+            return None;
+        };
+        if let Some((addresses, found)) = Found::of(happening) {
+            if self.found.len() >= FOUND_MAX {
+                self.found.clear();
+            }
+            for address in addresses {
+                self.found.insert(*address, found.clone());
+            }
+            return None;
+        }
+        self.unknown.retain(|(told, _)| at - *told < SAME_NAME);
+        if self.unknown.iter().any(|(_, told)| told == name) {
+            return None;
+        }
+        let text = self.story.unknown_name(happening, resolution)?;
+        self.unknown.push_back((at, name.clone()));
+        Some(text)
+    }
+}
