@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -52,6 +53,14 @@ pub(crate) struct RunFlags {
 
 #[derive(Args, Debug)]
 pub(crate) struct SeeFlags {
+    /// Tell each conversation as six steps on stderr: why does it not connect?
+    #[arg(long)]
+    pub(crate) explain: bool,
+
+    /// Record every packet to a pcapng file, with the program and the name in its comment
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
     /// Keep all but errors away from stderr
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -1,8 +1,10 @@
 //! `switchboard run -- CMD`.
 
 mod ending;
+mod explain;
 mod localhost;
 mod onlooker;
+mod record;
 mod world;
 
 use std::io;
@@ -59,14 +61,18 @@ async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> io::Result<En
     let ended = tokio::select! {
         ended = start.run(flags.program.wait, |news| match news {
             News::Started { .. } => {}
-            News::LoopbackRefused { port, program } => hints.refused(port, program.as_ref()),
+            News::LoopbackRefused { port, program } => {
+                if !world.explains_loopback(port, program.as_ref()) {
+                    hints.refused(port, program.as_ref());
+                }
+            }
         }) => ended?,
         why = world.failed() => return Err(why),
     };
     if let Ended::Program(_) = ended {
         ending::let_it_arrive(&start, &world).await;
     }
-    world.end();
+    world.end().await;
     start.finish();
     Ok(ended)
 }

@@ -39,6 +39,7 @@ const SAME_NAME: Duration = Duration::from_secs(5);
 enum News {
     Happening(Instant, Happening),
     LoopbackRefused(Instant, u16, Option<Program>),
+    End,
 }
 
 /// Hears what happens; never waits.
@@ -81,9 +82,9 @@ impl Explainer {
         self.listener.hear(news);
     }
 
-    /// Prints what waits; nothing is heard any more once the gateway is gone.
+    /// Prints what waits. Nothing that happens later is told.
     pub(super) async fn finish(self) {
-        drop(self.listener);
+        let _ = self.listener.sender.send(News::End).await;
         let last = tokio::time::timeout(Duration::from_secs(1), self.task);
         let _ = last.await;
     }
@@ -130,6 +131,7 @@ impl Teller {
         while let Some(news) = receiver.recv().await {
             let at = match &news {
                 News::Happening(at, _) | News::LoopbackRefused(at, ..) => *at,
+                News::End => return,
             };
             // Not a pause for each: what has waited long enough is told at once.
             sleep_until(at + PAUSE).await;
@@ -139,6 +141,7 @@ impl Teller {
                     let host_has = host_listens(port);
                     Some(self.story.localhost(port, program.as_ref(), host_has))
                 }
+                News::End => return,
             };
             if let Some(text) = text {
                 say::block(&text);

@@ -9,10 +9,13 @@ use switchboard::{Clock, Net};
 use switchboard_device::tun::Tun;
 use switchboard_device::tee::{PacketSink, Tee};
 use switchboard_gateway::{
-    DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, Prefix, Registry,
+    DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, Prefix, Program,
+    Registry,
 };
 
+use super::explain::{Explainer, Own};
 use super::onlooker::Recorder;
+use super::record::Recording;
 use crate::control::ControlSocket;
 use crate::flags::RunFlags;
 use crate::run::relay::AgentLink;
@@ -23,6 +26,8 @@ use crate::say;
 pub(super) struct World {
     net: Net,
     gateway: Arc<Gateway>,
+    explainer: Option<Explainer>,
+    recording: Option<Recording>,
     /// Its file goes when the run does.
     _control: Option<ControlSocket>,
 }
@@ -38,17 +43,32 @@ impl World {
         let config = config(flags, &plan.network);
         let clock = Clock::start();
         let recorder = HandshakeRecorder::new(&config.limits);
-        let sinks: Vec<Box<dyn PacketSink>> = vec![Box::new(Recorder(recorder.clone()))];
+        let mut sinks: Vec<Box<dyn PacketSink>> = vec![Box::new(Recorder(recorder.clone()))];
+        let mut recording = None;
+        if let Some(path) = &flags.see.record {
+            let (begun, sink) = Recording::begin(path)?;
+            sinks.push(Box::new(sink));
+            recording = Some(begun);
+        }
         let mtu = usize::try_from(plan.mtu).unwrap_or(usize::MAX);
         let device = Tee::new(Tun::from_fd(tun, mtu)?, sinks, move || clock.now());
         let net = config.network().clock(clock).build(device)?;
-        let gateway = Gateway::builder(net.clone())
+        let own = Own {
+            dns: config.dns,
+            builtin: config.builtin,
+        };
+        let mut builder = Gateway::builder(net.clone())
             .config(config)
-            .recorder(recorder)
-            .holder_lookup(Arc::new(link))
-            .build()
-            .await?;
-        let gateway = Arc::new(gateway);
+            .recorder(recorder.clone())
+            .holder_lookup(Arc::new(link));
+        let explainer = flags.see.explain.then(|| Explainer::start(recorder, own));
+        if let Some(explainer) = &explainer {
+            builder = builder.observer(explainer.listener());
+        }
+        let gateway = Arc::new(builder.build().await?);
+        if let Some(recording) = &recording {
+            recording.label_from(gateway.registry());
+        }
         let running = gateway.clone();
         tokio::spawn(async move { running.run().await });
         let control = ControlSocket::serve(gateway.registry(), &command_line(flags));
@@ -60,6 +80,8 @@ impl World {
         Ok(Self {
             net,
             gateway,
+            explainer,
+            recording,
             _control: control.ok(),
         })
     }
@@ -111,9 +133,27 @@ impl World {
         io::Error::other(format!("the program's network ended: {why}"))
     }
 
-    /// Ends the network.
-    pub(super) fn end(self) {
+    /// `program` called its own localhost at `port`, where nobody listens. Whether somebody
+    /// tells the whole story of it.
+    pub(super) fn explains_loopback(&self, port: u16, program: Option<&Program>) -> bool {
+        match &self.explainer {
+            Some(explainer) => {
+                explainer.loopback_refused(port, program.cloned());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Ends the network, and says and writes what is still to be said and written.
+    pub(super) async fn end(self) {
+        if let Some(explainer) = self.explainer {
+            explainer.finish().await;
+        }
         self.net.shutdown();
+        if let Some(recording) = self.recording {
+            recording.finish();
+        }
     }
 }
 
