@@ -16,7 +16,9 @@ pub(crate) fn no_address(name: &str, resolution: &Resolution) -> Option<String> 
         Resolution::NoSuchName => {
             format!("NO SUCH NAME. The directory has no {name} (NXDOMAIN).")
         }
-        Resolution::NoData => format!("NO ADDRESS. The directory has {name}, but no address of it."),
+        Resolution::NoData => {
+            format!("NO ADDRESS. The directory has {name}, but no address of it.")
+        }
         Resolution::Policy(why) => format!("NOT LOOKED UP. {name}: {why}."),
         Resolution::ServerError(code) => {
             format!("NO ANSWER ABOUT {name}. The directory failed ({code}).")
@@ -39,10 +41,16 @@ pub(crate) fn refused(why: &Refused, ip: IpAddr, port: u16, who: &str) -> String
         Refused::NetworkUnreachable { by }
         | Refused::HostUnreachable { by }
         | Refused::OtherUnreachable { by } => {
-            format!("UNREACHABLE. No way to the building {ip}: {} so.", says(*by))
+            format!(
+                "UNREACHABLE. No way to the building {ip}: {} so.",
+                says(*by)
+            )
         }
         Refused::Prohibited { by } => {
-            format!("PROHIBITED. A firewall before {ip} forbids it: {} so.", says(*by))
+            format!(
+                "PROHIBITED. A firewall before {ip} forbids it: {} so.",
+                says(*by)
+            )
         }
         Refused::Policy(why) => format!("REFUSED. {why}."),
         Refused::HostLoopbackClosed => format!(

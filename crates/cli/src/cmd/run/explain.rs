@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use switchboard_gateway::{Happening, HandshakeRecorder, HostAddress, Observer, Program};
+use switchboard_gateway::{HandshakeRecorder, Happening, HostAddress, Observer, Program};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use switchboard_device::tee::{Capture, CaptureConfig, CaptureSink, Direction, capture};
 use switchboard_gateway::Registry;
-use switchboard_wire::ip::{IpPacket, IpProtocol};
 use switchboard_wire::Protocol;
+use switchboard_wire::ip::{IpPacket, IpProtocol};
 
 use crate::say;
 
@@ -112,7 +112,8 @@ impl Labeller {
         if self.told.len() >= REMEMBERED_MAX {
             self.told.clear();
         }
-        self.told.insert(conversation, (Instant::now(), text.clone()));
+        self.told
+            .insert(conversation, (Instant::now(), text.clone()));
         Some(text)
     }
 

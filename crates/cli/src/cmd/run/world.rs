@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use switchboard::{Clock, Net};
-use switchboard_device::tun::Tun;
 use switchboard_device::tee::{PacketSink, Tee};
+use switchboard_device::tun::Tun;
 use switchboard_gateway::{
     DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, Prefix, Program,
     Registry,
@@ -107,7 +107,10 @@ impl World {
                 io::Error::new(error.kind(), text)
             })?;
             if publish.listen.port() == 0 {
-                say::notice(format_args!("{bound} is the program's port {}", publish.port));
+                say::notice(format_args!(
+                    "{bound} is the program's port {}",
+                    publish.port
+                ));
             }
         }
         for (port, listener) in listeners {
@@ -182,6 +185,10 @@ fn config(flags: &RunFlags, network: &Network) -> GatewayConfig {
 
 /// CMD as a person typed it.
 fn command_line(flags: &RunFlags) -> String {
-    let words = flags.program.command.iter().map(|word| word.to_string_lossy());
+    let words = flags
+        .program
+        .command
+        .iter()
+        .map(|word| word.to_string_lossy());
     words.collect::<Vec<_>>().join(" ")
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchboard_gateway::{
-    Ending, Flow, FlowKey, FlowNumber, HandshakeRecorder, Happening, LadderLine, Program, Resolution,
-    Transport, ladder,
+    Ending, Flow, FlowKey, FlowNumber, HandshakeRecorder, Happening, LadderLine, Program,
+    Resolution, Transport, ladder,
 };
 use switchboard_wire::line::Layout;
 use switchboard_wire::{Endpoint, Protocol};
@@ -85,7 +85,11 @@ impl Story {
         self.last = None;
         let mut text = String::new();
         let who = caller(holder.as_ref());
-        step(&mut text, "1 call", &format!("{who} wants to talk to {name}"));
+        step(
+            &mut text,
+            "1 call",
+            &format!("{who} wants to talk to {name}"),
+        );
         step(&mut text, "2 building", &ending);
         Some(text)
     }
@@ -106,7 +110,11 @@ impl Story {
         step(&mut text, "2 building", meaning);
         step(&mut text, "3 desk", &port.to_string());
         step(&mut text, "4 rules", "TCP");
-        step(&mut text, "5 line", &words::localhost_refused(port, host_has));
+        step(
+            &mut text,
+            "5 line",
+            &words::localhost_refused(port, host_has),
+        );
         step(&mut text, "6 talk", "never began");
         text
     }
