@@ -314,7 +314,7 @@ fn step(text: &mut String, label: &str, words: &str) {
 }
 
 fn raw(text: &mut String, label: &str, line: &str) {
-    *text += &format!("| {label:<12}{line}").trim_end().to_owned();
+    *text += format!("| {label:<12}{line}").trim_end();
     text.push('\n');
 }
 
