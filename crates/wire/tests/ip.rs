@@ -140,6 +140,9 @@ fn fragments_of_both_families_are_seen() {
     let mut payload = Vec::new();
     header.emit(&mut payload);
     payload.extend_from_slice(&[7; 16]);
+    // RFC 8200 section 4.5: reserved bits are ignored.
+    payload[1] = 0xff;
+    payload[3] |= 0b110;
     let packet = ipv6_packet(FRAGMENT, &payload);
     let ip = IpPacket::parse(&packet).unwrap();
     assert_eq!(ip.fragment, Some(header.fragment));
