@@ -1,0 +1,4 @@
+//! What a connection, a datagram and a segment may cost.
+pub(crate) fn check() -> Result<(), String> {
+    Ok(())
+}
