@@ -1,2 +1,59 @@
-//! See the package description.
-fn main() {}
+//! Switchboard beside its peers, in one invocation on one machine.
+//!
+//! `run` puts `switchboard run` beside other rootless networks and the bare kernel; `stack`
+//! joins two stacks in memory. Each prints a table and can write JSON. Figures of different
+//! invocations do not compare: machines are noisy, so everything is run in turn, several
+//! rounds, and medians and ratios are shown.
+
+#![forbid(unsafe_code)]
+
+mod load;
+mod run;
+mod stack;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Switchboard beside its peers.
+#[derive(Parser)]
+struct Flags {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// `switchboard run` beside pasta, slirp4netns and the bare kernel.
+    Run(run::Flags),
+    /// Two stacks back to back in memory.
+    Stack(stack::Flags),
+    /// What runs inside the networks that are measured.
+    #[command(hide = true)]
+    Load(load::Flags),
+}
+
+/// Where the figures go besides the terminal.
+#[derive(clap::Args, Clone)]
+struct Output {
+    /// Write all figures to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let result = match Flags::parse().command {
+        Command::Run(flags) => run::run(&flags),
+        Command::Stack(flags) => stack::run(&flags),
+        Command::Load(flags) => load::run(&flags).map_err(|error| error.to_string()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,18 +1,19 @@
 //! `--explain`: each conversation as the six steps, on stderr, when its outcome is known.
 //!
 //! What happens comes from the gateway as values; [`story`] turns it into text. A task of its
-//! own prints, a moment later: by then the packets that belong to the outcome have passed, and
-//! the program that holds the socket is known.
+//! own prints, so that a slow terminal holds up nobody's packets.
 
 mod story;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use switchboard_gateway::{HandshakeRecorder, Happening, HostAddress, Observer, Program};
+use switchboard_gateway::{
+    Flow, FlowNumber, HandshakeRecorder, Happening, HostAddress, Observer, Program,
+};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -25,15 +26,16 @@ use story::{Found, Story};
 /// scrolls is told about in part, and the gap is said.
 const WAITING_MAX: usize = 4096;
 
-/// How long after an outcome it is told.
+/// How long after a connection stands it is told: the program's ACK belongs to the story. Any
+/// other outcome is told at once, before the program complains of it.
 const PAUSE: Duration = Duration::from_millis(4);
 
 /// Names remembered: address to what the directory said.
 const FOUND_MAX: usize = 1024;
 
-/// A name that does not exist is asked for twice, A and AAAA, and sometimes again: told once
-/// in this time.
-const SAME_NAME: Duration = Duration::from_secs(5);
+/// A name that does not exist is asked for twice, A and AAAA, and sometimes again, and a
+/// localhost that does not answer too: told once in this time.
+const ONCE: Duration = Duration::from_secs(5);
 
 /// Something to tell, and when it happened.
 enum News {
@@ -63,6 +65,8 @@ impl Explainer {
             story: Story::new(recorder, own),
             found: HashMap::new(),
             unknown: VecDeque::new(),
+            unanswered: VecDeque::new(),
+            opening: BTreeMap::new(),
             missed: missed.clone(),
         };
         Self {
@@ -107,13 +111,10 @@ impl Listener {
 
 impl Observer for Listener {
     fn observe(&self, happening: &Happening) {
-        if matches!(
-            happening,
-            Happening::FlowOpening { .. } | Happening::FlowHeld { .. }
-        ) {
-            return;
+        if !matches!(happening, Happening::FlowHeld { .. }) {
+            let news = News::Happening(Instant::now(), happening.clone());
+            self.hear(news);
         }
-        self.hear(News::Happening(Instant::now(), happening.clone()));
     }
 }
 
@@ -123,25 +124,25 @@ struct Teller {
     found: HashMap<IpAddr, Found>,
     /// Names that were told to have no address, oldest first.
     unknown: VecDeque<(Instant, Arc<str>)>,
+    /// Ports of localhost that were told to have nobody, oldest first: a program tries both
+    /// families.
+    unanswered: VecDeque<(Instant, u16)>,
+    /// Flows that wait for an answer, in the order in which they began.
+    opening: BTreeMap<FlowNumber, (Instant, Arc<Flow>)>,
     missed: Arc<AtomicU64>,
 }
 
 impl Teller {
     async fn run(mut self, mut receiver: Receiver<News>) {
         while let Some(news) = receiver.recv().await {
-            let at = match &news {
-                News::Happening(at, _) | News::LoopbackRefused(at, ..) => *at,
-                News::End => return,
-            };
-            // Not a pause for each: what has waited long enough is told at once.
-            sleep_until(at + PAUSE).await;
+            if let News::Happening(at, Happening::FlowConnected { .. }) = &news {
+                // Not a pause for each: what has waited long enough is told at once.
+                sleep_until(*at + PAUSE).await;
+            }
             let text = match news {
                 News::Happening(at, happening) => self.tell(at, &happening),
-                News::LoopbackRefused(_, port, program) => {
-                    let host_has = host_listens(port);
-                    Some(self.story.localhost(port, program.as_ref(), host_has))
-                }
-                News::End => return,
+                News::LoopbackRefused(at, port, program) => self.localhost(at, port, program),
+                News::End => return self.tell_unanswered(),
             };
             if let Some(text) = text {
                 say::block(&text);
@@ -156,16 +157,46 @@ impl Teller {
     fn tell(&mut self, at: Instant, happening: &Happening) -> Option<String> {
         match happening {
             Happening::Resolved { .. } => self.resolved(at, happening),
+            Happening::FlowOpening { flow } => {
+                self.opening.insert(flow.number, (at, flow.clone()));
+                None
+            }
             Happening::FlowConnected { flow, .. }
             | Happening::FlowRefused { flow, .. }
             | Happening::FlowAbandoned { flow, .. }
             | Happening::DatagramRefused { flow, .. }
             | Happening::FlowEnded { flow, .. } => {
+                self.opening.remove(&flow.number);
                 let found = self.found.get(&flow.to.ip());
                 self.story.flow(flow, happening, found)
             }
-            Happening::FlowOpening { .. } | Happening::FlowHeld { .. } => None,
+            Happening::FlowHeld { .. } => None,
         }
+    }
+
+    /// At the end of the run: whoever had no answer until now has stopped waiting.
+    fn tell_unanswered(mut self) {
+        for (_, (at, flow)) in std::mem::take(&mut self.opening) {
+            let found = self.found.get(&flow.to.ip());
+            let elapsed = at.elapsed();
+            let abandoned = Happening::FlowAbandoned {
+                flow: flow.clone(),
+                elapsed,
+            };
+            if let Some(text) = self.story.flow(&flow, &abandoned, found) {
+                say::block(&text);
+            }
+        }
+    }
+
+    fn localhost(&mut self, at: Instant, port: u16, program: Option<Program>) -> Option<String> {
+        self.unanswered.retain(|(told, _)| at - *told < ONCE);
+        if self.unanswered.iter().any(|(_, told)| *told == port) {
+            return None;
+        }
+        self.unanswered.push_back((at, port));
+        let host_has = host_listens(port);
+        Some(self.story.localhost(port, program.as_ref(), host_has))
     }
 
     /// Remembers what was found, and tells of a name that was not.
@@ -185,7 +216,7 @@ impl Teller {
             }
             return None;
         }
-        self.unknown.retain(|(told, _)| at - *told < SAME_NAME);
+        self.unknown.retain(|(told, _)| at - *told < ONCE);
         if self.unknown.iter().any(|(_, told)| told == name) {
             return None;
         }

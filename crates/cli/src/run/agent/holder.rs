@@ -61,6 +61,17 @@ impl Holders {
         self.remembered(inode)
     }
 
+    /// The program of a socket that is closed already: known only while the run has but one,
+    /// `cmd` without a child.
+    pub(super) fn only_one(cmd: u32) -> Option<Holder> {
+        let others = |pid: u32| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let agent = others(std::process::id()).ok()?;
+        let alone = agent.split_ascii_whitespace().eq([cmd.to_string()]);
+        let childless = others(cmd).ok()?.trim().is_empty();
+        let name = name_of(cmd)?;
+        (alone && childless).then_some(Holder { pid: cmd, name })
+    }
+
     /// See [`SockDiag::closed_unsent`].
     pub(super) fn closed_unsent(&mut self) -> io::Result<usize> {
         self.sock_diag.closed_unsent()

@@ -146,14 +146,11 @@ impl Agent<'_> {
     fn report_refused_calls(&mut self) -> bool {
         while let Some(call) = self.refused_calls.as_ref().and_then(RefusedCalls::next) {
             let holders = self.holders.as_mut();
-            let told = self.channel.send(
-                &FromAgent::LoopbackRefused {
-                    port: call.called.port(),
-                    program: holders.and_then(|h| h.find(true, call.caller, call.called)),
-                },
-                &[],
-            );
-            if told.is_err() {
+            let found = holders.and_then(|h| h.find(true, call.caller, call.called));
+            let cmd = self.program.map(|pid| pid.as_raw().unsigned_abs());
+            let program = found.or_else(|| Holders::only_one(cmd?));
+            let port = call.called.port();
+            if !self.tell(&FromAgent::LoopbackRefused { port, program }) {
                 return false;
             }
         }

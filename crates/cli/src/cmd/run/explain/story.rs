@@ -223,6 +223,10 @@ fn building(flow: &Flow, found: Option<&Found>) -> String {
             found.record_type,
             millis(found.elapsed)
         ),
+        // `--localhost`: what the program calls localhost is the host's.
+        None if ip.is_loopback() && !flow.inward => {
+            "localhost, which is your machine's here (--localhost)".to_owned()
+        }
         None => format!("{ip}, called by its address"),
     }
 }
