@@ -95,8 +95,11 @@ impl Synchronized {
     pub(crate) fn is_acceptable(&self, seq: SeqNum, len: u32) -> bool {
         let window = self.rcv.edge.since(self.rcv.nxt);
         match (len, window) {
-            (0, 0) => seq == self.rcv.nxt,
-            (0, _) => seq.is_within(self.rcv.nxt, window),
+            // The right edge itself counts: an ACK from a peer that has filled the window
+            // begins there. Read to the letter ("SEG.SEQ < RCV.NXT + RCV.WND"), two ends that
+            // have each filled the other's window and lost a segment discard each other's
+            // ACKs until both give up.
+            (0, _) => seq.is_within(self.rcv.nxt, window + 1),
             // Nothing of it fits, but its ACK counts, and its sender wants to hear of us: it
             // probes.
             (_, 0) => seq == self.rcv.nxt,
