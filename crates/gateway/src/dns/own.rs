@@ -34,7 +34,7 @@ pub(super) fn answer(config: &GatewayConfig, query: &Query) -> Option<OwnAnswer>
     } else if name == "switchboard.internal" || name.ends_with(".switchboard.internal") {
         own_host(config, name.trim_end_matches("switchboard.internal"))
     } else {
-        pointer(config, name)?
+        pointer(config, query.name())?
     };
     let data = match query.query_type() {
         RecordType::A => known.v4.map(|v4| RData::A(A(v4))),
@@ -90,11 +90,8 @@ fn own_host(config: &GatewayConfig, label: &str) -> Known {
 }
 
 /// The names of our addresses, for those who ask backwards (RFC 1035 section 3.5).
-fn pointer(config: &GatewayConfig, name: &str) -> Option<Known> {
-    if !name.ends_with(".arpa") {
-        return None;
-    }
-    let network = Name::from_ascii(name).ok()?.parse_arpa_name().ok()?;
+fn pointer(config: &GatewayConfig, name: &Name) -> Option<Known> {
+    let network = name.parse_arpa_name().ok()?;
     let address = network.addr();
     let whole = match address {
         IpAddr::V4(_) => 32,

@@ -246,8 +246,10 @@ async fn what_does_not_fit_comes_over_tcp() {
 
 #[tokio::test]
 async fn servers_out_of_reach_are_told_at_once() {
-    let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let closed = closed.local_addr().unwrap();
+    let closed = {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.local_addr().unwrap()
+    };
     let desk = desk(vec![closed]);
     let started = Instant::now();
     let answer = desk.ask("good.example.", RecordType::A).await;

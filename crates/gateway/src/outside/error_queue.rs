@@ -35,7 +35,7 @@ pub(crate) struct QueuedError {
 pub(crate) fn read_error_queue(socket: &impl AsFd) -> io::Result<QueuedError> {
     let mut quoted = [0; QUOTED];
     let mut iov = [IoSliceMut::new(&mut quoted)];
-    let mut control = Vec::with_capacity(CONTROL);
+    let mut control = [0; CONTROL];
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let fd = socket.as_fd().as_raw_fd();
     let message = recvmsg::<SockaddrStorage>(fd, &mut iov, Some(&mut control), flags)?;
