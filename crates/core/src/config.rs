@@ -96,8 +96,9 @@ pub struct Offloads {
 pub struct Config {
     /// Our own addresses.
     pub addresses: Vec<Cidr>,
-    /// Whether flows to every other address are taken too, as a gateway does. Such a stack
-    /// answers a packet whose hop limit runs out here with "time exceeded".
+    /// Whether flows to every other address are taken too, as a gateway does, and to ports of
+    /// our own that no socket holds. Such a stack answers a packet whose hop limit runs out
+    /// here with "time exceeded".
     pub any_address: bool,
     /// Whether echo requests to other addresses go to the application, instead of being
     /// answered by the stack or dropped.

@@ -67,13 +67,18 @@ impl UdpTable {
             return Some(Found::Socket(key));
         }
         if !is_ours {
-            return match self.sources.get(&remote)? {
-                Source::Socket(key) => Some(Found::Socket(*key)),
-                Source::Flow(key) => Some(Found::Flow(*key)),
-            };
+            return self.find_source(remote);
         }
         let wildcard = SocketAddr::new(unspecified(local.is_ipv6()), local.port());
         self.bound_to(wildcard).map(Found::Socket)
+    }
+
+    /// The flow of a source, whatever its destinations.
+    pub(crate) fn find_source(&self, remote: SocketAddr) -> Option<Found> {
+        match self.sources.get(&remote)? {
+            Source::Socket(key) => Some(Found::Socket(*key)),
+            Source::Flow(key) => Some(Found::Flow(*key)),
+        }
     }
 
     /// All sockets that a datagram to a group or to everybody goes to.

@@ -25,6 +25,13 @@ impl Admitted<'_> {
 }
 
 impl Stack {
+    /// Whether ports of ours that no socket holds refuse by themselves. A gateway's do not:
+    /// what comes to them from the link goes to the application, as flows to others do.
+    pub(super) fn is_ours_alone(&self, admitted: &Admitted<'_>) -> bool {
+        let from_us = self.addresses.is_ours(admitted.packet.source);
+        admitted.is_ours() && (from_us || !self.config.any_address)
+    }
+
     /// A packet arrived from the device.
     pub fn handle_packet(&mut self, now: Instant, packet: RxPacket) {
         self.now = self.now.max(now);

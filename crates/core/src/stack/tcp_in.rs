@@ -66,7 +66,7 @@ impl Stack {
             segment,
             text,
             hop_limit: packet.hop_limit,
-            is_ours: admitted.is_ours(),
+            is_ours: self.is_ours_alone(admitted),
         };
         match self.find_tcp(arrived.hash, &tuple) {
             Some(Holder::Connection(key)) => self.segment_to_connection(now, key, arrived),

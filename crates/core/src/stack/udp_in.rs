@@ -70,12 +70,16 @@ impl Stack {
             _ => match self.udp_table.find(local, remote, admitted.is_ours()) {
                 Some(Found::Socket(key)) => self.udp_to_socket(key, &arrived),
                 Some(Found::Flow(key)) => self.udp_to_flow(key, &arrived),
-                None if admitted.is_ours() => {
+                None if self.is_ours_alone(admitted) => {
                     self.drop_packet(DropReason::NoSocket);
                     let say = Say::Unreachable(Unreachable::Port);
                     self.complain(now, admitted.rx, &admitted.packet, say);
                 }
-                None => self.udp_to_anybody(now, admitted, &arrived),
+                None => match self.udp_table.find_source(remote) {
+                    Some(Found::Socket(key)) => self.udp_to_socket(key, &arrived),
+                    Some(Found::Flow(key)) => self.udp_to_flow(key, &arrived),
+                    None => self.udp_to_anybody(now, admitted, &arrived),
+                },
             },
         }
     }
