@@ -243,7 +243,10 @@ fn nothing_is_left_of_a_thousand_conversations() {
             }
         });
         for round in 0..1000 {
-            let mut stream = a.tcp_connect((B, 80)).await.unwrap();
+            // The reset of an abort may be faster than we are, as with tokio's.
+            let Ok(mut stream) = a.tcp_connect((B, 80)).await else {
+                continue;
+            };
             match round % 3 {
                 0 => drop(stream),
                 1 => {

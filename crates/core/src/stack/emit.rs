@@ -99,9 +99,10 @@ impl Stack {
             ip.identification = self.entropy.visible_u64() as u32;
         }
         if !is_long {
-            // A device offers to sum TCP and UDP, not ICMP.
-            let summing = match (ip.protocol, way) {
-                (IpProtocol::UDP, _) | (_, Way::Back) => summing,
+            // A device offers to sum TCP and UDP, not ICMP; and whoever parses ICMP has no word
+            // for a sum that nobody finished.
+            let summing = match ip.protocol {
+                IpProtocol::UDP => summing,
                 _ => Summing::Here,
             };
             let transmit = message.whole(&ip, summing);

@@ -115,6 +115,8 @@ pub(crate) struct Ended {
     pub(crate) error_waits: bool,
     /// What arrived and was not read.
     pub(crate) buffer: ReceiveBuffer,
+    /// The peer's FIN had arrived before: the stream was whole, however the connection ended.
+    pub(crate) is_whole: bool,
     /// What was known at the end.
     pub(crate) info: TcpInfo,
 }
@@ -336,7 +338,9 @@ impl Connection {
         };
         let mut next = Next::Drop;
         let mut buffer = ReceiveBuffer::default();
+        let mut is_whole = false;
         if let Machine::Synchronized(connection) = &mut self.machine {
+            is_whole = !connection.phase.receives();
             if end.time_wait {
                 next = Next::TimeWait(TimeWait::new(now, connection, &self.env));
             }
@@ -358,6 +362,7 @@ impl Connection {
             lost: end.lost,
             error_waits: end.lost.is_some(),
             buffer,
+            is_whole,
             info,
         }));
         Step {

@@ -75,6 +75,8 @@ impl Connection {
                 }
             }
             Machine::Ended(ended) if !ended.buffer.is_empty() => Ok(false),
+            // As Linux: whoever reads has got everything; the error is for whoever writes.
+            Machine::Ended(ended) if ended.is_whole => Ok(true),
             Machine::Ended(ended) => ended
                 .lost
                 .map_or(Ok(true), |why| Err(ReceiveError::Lost(why))),

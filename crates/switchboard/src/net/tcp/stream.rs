@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
 use switchboard_core::{
-    Instant, Readiness, ReceiveError, SendError, Shutdown, State, TcpId, TcpInfo, TcpOptions,
+    Instant, Lost, Readiness, ReceiveError, SendError, Shutdown, State, TcpId, TcpInfo, TcpOptions,
 };
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 
@@ -221,6 +221,10 @@ impl TcpStream {
         Poll::Ready(Err(match error {
             SendError::WouldBlock => return Poll::Pending,
             SendError::Lost(_) => match shard.stack.take_tcp_error(self.id) {
+                // Linux: a reset after the peer's FIN is EPIPE, else ECONNRESET.
+                Ok(Some(Lost::Reset)) if is_at_end(shard, self.id) => {
+                    SocketError::SendClosed.into()
+                }
                 Ok(Some(lost)) => errors::lost(self.remote, lost),
                 _ => SocketError::SendClosed.into(),
             },
@@ -317,6 +321,11 @@ impl TcpStream {
         }
         Poll::Ready(Ok(ready))
     }
+}
+
+/// Whether the peer's stream was whole and has been read.
+fn is_at_end(shard: &mut Shard, id: TcpId) -> bool {
+    matches!(shard.stack.call_tcp_peek(id, &mut [0]), Ok(0))
 }
 
 /// Our readiness in tokio's words.
