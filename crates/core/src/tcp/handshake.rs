@@ -129,8 +129,6 @@ pub(crate) struct SynReceived {
     pub(crate) agreed: Agreed,
     /// The peer's MSS option.
     pub(crate) peer_mss: Option<u16>,
-    /// Window of the peer's SYN.
-    pub(crate) window: u16,
     /// TSval of the peer's SYN, and when it came.
     pub(crate) ts_recent: u32,
     pub(crate) ts_recent_at: Instant,
@@ -193,7 +191,6 @@ impl SynReceived {
                 syn.timestamp.is_some(),
             ),
             peer_mss: syn.mss,
-            window: syn.window,
             ts_recent: syn.timestamp.unwrap_or(0),
             ts_recent_at: syn.arrived,
             active: false,

@@ -39,12 +39,6 @@ impl Step {
         }
     }
 
-    /// The same, with a segment to send at once.
-    pub(crate) fn reply(mut self, reply: Reply) -> Self {
-        self.reply = Some(reply);
-        self
-    }
-
     /// The same, with news for the application.
     pub(crate) fn signal(mut self, signal: Readiness) -> Self {
         self.signal |= signal;

@@ -88,7 +88,6 @@ impl SynSent {
             attempt: Attempt::new(now),
             agreed: Self::agreed(env, segment),
             peer_mss: segment.options.mss,
-            window: segment.window,
             ts_recent: segment.options.timestamps.map_or(0, |stamps| stamps.value),
             ts_recent_at: segment.arrived,
             active: true,

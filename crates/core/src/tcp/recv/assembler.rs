@@ -186,15 +186,6 @@ impl Assembler {
         nxt
     }
 
-    /// The range that holds `[left, right)` whole, if one does.
-    pub(crate) fn holds(&self, left: SeqNum, right: SeqNum) -> bool {
-        self.ranges
-            .get(self.first_ending_after(left))
-            .is_some_and(|range| {
-                range.left.is_at_or_before(left) && right.is_at_or_before(range.right)
-            })
-    }
-
     /// Appends ranges to `blocks`, latest first, until there are `most`.
     pub(crate) fn recent_blocks(&self, most: usize, blocks: &mut SackBlocks) {
         let dsack = blocks.len();

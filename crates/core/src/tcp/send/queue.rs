@@ -160,11 +160,6 @@ impl SendQueue {
         }
     }
 
-    /// Forgets everything that is queued.
-    pub(crate) fn clear(&mut self) {
-        self.release(self.len());
-    }
-
     /// Gives back the memory of an empty queue.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() {

@@ -259,7 +259,6 @@ pub(super) struct Pair {
     pub(super) a: End,
     pub(super) b: End,
     pub(super) link: Box<Link>,
-    pub(super) delay: Duration,
     in_flight: VecDeque<(Instant, u64, From, Wire)>,
     order: u64,
     /// Every segment that left, for the tests to look at.
@@ -281,7 +280,6 @@ impl Pair {
             a: end_a,
             b: End::new(b.params(false)),
             link: Box::new(move |_, _, _| std::vec![delay]),
-            delay,
             in_flight: VecDeque::new(),
             order: 0,
             log: Vec::new(),
@@ -372,12 +370,6 @@ impl Pair {
             assert!(steps < 2_000_000, "no end in sight");
         }
         self.now = until;
-    }
-
-    /// Runs until nothing is left to happen within `most`.
-    pub(super) fn run_until_idle(&mut self, most: Duration) {
-        let until = self.now + most;
-        while self.step(until) {}
     }
 
     fn check_invariants(&self) {

@@ -244,8 +244,10 @@ fn the_end_of_a_turn_is_acknowledged_at_once_where_asked_for() {
 #[test]
 fn the_clock_wraps_without_harm() {
     let start = Instant::from_millis((1 << 32) - 2_000);
-    let mut setup = Setup::default();
-    setup.iss = u32::MAX - 3_000;
+    let setup = Setup {
+        iss: u32::MAX - 3_000,
+        ..Setup::default()
+    };
     let mut pair = Pair::opening(&setup, &setup);
     for end in [&mut pair.a, &mut pair.b] {
         end.params.timestamp_offset = 0;
