@@ -166,7 +166,7 @@ pub(crate) struct Synchronized {
     pub(crate) heard_at: Instant,
     /// When something was acknowledged last, or, if nothing was under way, sent first.
     pub(crate) progress_at: Instant,
-    /// When anything was sent last.
+    /// When text or FIN was sent last.
     pub(crate) sent_at: Instant,
     pub(crate) answers: AnswerLimit,
     /// The last ICMP error: why it timed out, if it does (RFC 5927 section 5.2).

@@ -43,6 +43,8 @@ pub(crate) struct Loss {
     pub(crate) recover: SeqNum,
     /// The first repair is still to be sent.
     pub(crate) first_due: bool,
+    /// SND.UNA when the retransmission timer expired last.
+    timed_out_at: SeqNum,
 }
 
 impl Loss {
@@ -56,6 +58,7 @@ impl Loss {
             // RFC 6582 section 3.2, step 1.
             recover: iss,
             first_due: false,
+            timed_out_at: iss,
         }
     }
 
@@ -116,10 +119,11 @@ impl Loss {
     }
 
     /// The retransmission timer expired: everything that was not SACKed is lost (RFC 5681
-    /// section 3.1, RFC 6675 section 5.1). Returns whether repair after a timeout was under way
-    /// already, for the same octets.
+    /// section 3.1, RFC 6675 section 5.1). Returns whether it had expired for the same octets
+    /// before.
     pub(crate) fn on_timeout(&mut self, snd: &SendSpace) -> bool {
-        let again = self.state == Recovery::Timeout;
+        let again = self.state == Recovery::Timeout && self.timed_out_at == snd.una;
+        self.timed_out_at = snd.una;
         // RFC 2018 section 8: a receiver may take SACK back. One that holds the very octet it
         // waits for has.
         if self.scoreboard.lowest() == Some(snd.una) {

@@ -26,6 +26,8 @@ struct Range {
 #[derive(Debug, Default)]
 pub(crate) struct Assembler {
     ranges: Vec<Range>,
+    /// Octets of memory that the text pins.
+    charged: usize,
     /// One point in each of the ranges that changed last, latest first (RFC 2018 section 4).
     recent: ArrayVec<SeqNum, RECENT>,
 }
@@ -46,8 +48,12 @@ impl Assembler {
 
     /// Octets of memory that it pins.
     pub(crate) fn charged(&self) -> usize {
+        self.charged
+    }
+
+    fn recount(&mut self) {
         let pinned: usize = self.ranges.iter().map(|range| range.text.charged()).sum();
-        pinned + self.ranges.capacity() * size_of::<Range>()
+        self.charged = pinned + self.ranges.capacity() * size_of::<Range>();
     }
 
     /// Keeps what is new of `text`, which begins at `seq`. What would need more than
@@ -90,6 +96,7 @@ impl Assembler {
             at = gap_end;
         }
         self.touch(seq);
+        self.recount();
         done
     }
 
@@ -183,6 +190,7 @@ impl Assembler {
         if self.ranges.is_empty() {
             *self = Self::default();
         }
+        self.recount();
         nxt
     }
 

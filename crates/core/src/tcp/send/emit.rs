@@ -72,9 +72,9 @@ impl Synchronized {
 
     /// Brings the books up to date: `plan` has left, up to `end`.
     fn record(&mut self, now: Instant, plan: &Plan, len: u32, end: SeqNum) {
-        self.sent_at = now;
         match plan.why {
             Why::New => {
+                self.sent_at = now;
                 if self.snd.flight() == 0 {
                     self.progress_at = now;
                 }
@@ -102,6 +102,7 @@ impl Synchronized {
                 }
             }
             Why::Repair => {
+                self.sent_at = now;
                 self.loss.record_repair(end);
                 self.sent.record_again(plan.seq, end, now);
                 let segments = len.div_ceil(plan.mss).max(1);

@@ -13,7 +13,9 @@ impl Synchronized {
         if !self.timers.take_expired(Timer::Retransmit, now) || self.snd.flight() == 0 {
             return;
         }
-        let flight = self.snd.flight();
+        // After a timeout much of what is unacknowledged is not under way: the window says how
+        // much can have been.
+        let flight = self.snd.flight().min(self.congestion.cwnd());
         let smss = self.smss();
         let again = self.loss.on_timeout(&self.snd);
         self.congestion.on_timeout(now, flight, smss, again);
