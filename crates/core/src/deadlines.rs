@@ -23,6 +23,11 @@ impl Deadlines {
         self.heap.first().map(|(at, _)| *at)
     }
 
+    /// Sockets that have an entry.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Socket `index` wants to be woken at `deadline`.
     pub(crate) fn set(&mut self, index: u32, deadline: Option<Instant>) {
         let Some(deadline) = deadline else { return };

@@ -166,3 +166,120 @@ impl fmt::Display for NoSuchSocket {
 }
 
 impl core::error::Error for NoSuchSocket {}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Network => "network unreachable",
+            Self::Host => "host unreachable",
+            Self::Protocol => "protocol unreachable",
+            Self::Port => "port unreachable",
+            Self::TooBig { mtu } => {
+                return write!(f, "packet too big, the path takes {mtu} octets");
+            }
+            Self::SourceRoute => "source route failed",
+            Self::Prohibited => "administratively prohibited",
+            Self::TimeExceeded => "hop limit exceeded on the way",
+            Self::ParameterProblem => "parameter problem",
+        })
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPortLeft { remote } => write!(f, "no free local port toward {remote}"),
+            Self::AddressInUse => f.write_str("the same pair of endpoints is in use"),
+            Self::AddressNotAvailable => f.write_str("the local address is not ours"),
+            Self::NoRoute => f.write_str("no route to the address"),
+            Self::NoBuffers => f.write_str("too many connections"),
+            Self::Refused => f.write_str("connection refused by the peer"),
+            Self::Unreachable { why, offender } => write!(f, "{why}, says {offender}"),
+            Self::TimedOut { waited } => write!(f, "no answer within {waited:?}"),
+        }
+    }
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AddressInUse => "the port is in use",
+            Self::AddressNotAvailable => "the address is not ours",
+            Self::NoBuffers => "too many listeners",
+        })
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AddressInUse => "the port is in use",
+            Self::AddressNotAvailable => "the address is not ours",
+            Self::NoBuffers => "too many datagram sockets",
+        })
+    }
+}
+
+impl fmt::Display for AcceptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchFlow => "the flow is gone: expired, reset by its caller, or answered",
+            Self::NoBuffers => "too many sockets",
+        })
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset => f.write_str("connection reset by the peer"),
+            Self::NeverConnected(error) => error.fmt(f),
+            Self::TimedOut { hint: None } => f.write_str("connection timed out"),
+            Self::TimedOut { hint: Some(why) } => write!(f, "connection timed out; {why}"),
+            Self::Aborted => f.write_str("connection aborted"),
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchSocket => NoSuchSocket.fmt(f),
+            Self::WouldBlock => f.write_str("no room to send now"),
+            Self::Closed => f.write_str("our half of the connection is closed"),
+            Self::Lost(lost) => lost.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for ReceiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchSocket => NoSuchSocket.fmt(f),
+            Self::WouldBlock => f.write_str("nothing to read now"),
+            Self::Lost(lost) => lost.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for UdpSendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchSocket => NoSuchSocket.fmt(f),
+            Self::WouldBlock => f.write_str("no room to send now"),
+            Self::TooLong { limit } => write!(f, "longer than {limit} octets"),
+            Self::NotConnected => f.write_str("no destination given and not connected"),
+            Self::NoRoute => f.write_str("no route to the address"),
+            Self::Unreachable(why) => why.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for ConnectError {}
+impl core::error::Error for ListenError {}
+impl core::error::Error for BindError {}
+impl core::error::Error for AcceptError {}
+impl core::error::Error for Lost {}
+impl core::error::Error for SendError {}
+impl core::error::Error for ReceiveError {}
+impl core::error::Error for UdpSendError {}

@@ -155,9 +155,13 @@ impl Stack {
         self.path_mtus.expire(now);
     }
 
-    /// Connections whose time has come.
+    /// Connections whose time has come, each once: one that wants to be woken again at this
+    /// very moment waits for the next call, so that no fault can keep us here.
     fn time_connections(&mut self, now: Instant) {
-        while let Some(index) = self.deadlines.pop_due(now) {
+        for _ in 0..self.deadlines.len() {
+            let Some(index) = self.deadlines.pop_due(now) else {
+                return;
+            };
             let Some(key) = self.tcp.key_at(index) else {
                 continue;
             };

@@ -19,7 +19,8 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 
-use switchboard_wire::{Endpoint, Instant, Transmit};
+use switchboard_wire::packet::IP_PACKET_MAX;
+use switchboard_wire::{Endpoint, Instant, Transmit, ipv4};
 
 use crate::config::Config;
 use crate::deadlines::Deadlines;
@@ -133,7 +134,8 @@ enum Owner {
 impl Stack {
     /// A host with these addresses. Same `entropy` and same inputs: same outputs.
     #[must_use]
-    pub fn new(config: Config, mut entropy: Entropy) -> Self {
+    pub fn new(mut config: Config, mut entropy: Entropy) -> Self {
+        config.mtu = config.mtu.clamp(ipv4::MTU_MIN, IP_PACKET_MAX);
         let mut secret = || SecretHash::new(entropy.secret_key());
         let limits = &config.limits;
         let addresses = Addresses::new(&config.addresses);
@@ -223,7 +225,7 @@ impl Stack {
     /// Longest packet to `destination`.
     fn mtu_to(&self, destination: IpAddr, now: Instant) -> usize {
         if self.addresses.is_ours(destination) {
-            return switchboard_wire::packet::IP_PACKET_MAX;
+            return IP_PACKET_MAX;
         }
         self.path_mtus.get(destination, now)
     }
