@@ -21,9 +21,9 @@ fn main() {
     let datagrams = datagrams.map_or(100_000, |number| number.expect("datagrams: a number"));
 
     let mut stack = stack();
-    let ids: Vec<UdpId> = (0..sockets)
-        .map(|number| bind(&mut stack, number))
-        .collect();
+    for number in 0..sockets {
+        bind(&mut stack, number);
+    }
     let packets: Vec<Bytes> = (0..1024)
         .map(|number| packet(number * sockets / 1024))
         .collect();
@@ -55,11 +55,11 @@ fn stack() -> Stack {
     Stack::new(config, Entropy::from_seed([1; 32]))
 }
 
-fn bind(stack: &mut Stack, number: u32) -> UdpId {
+fn bind(stack: &mut Stack, number: u32) {
     let options = UdpOptions::default();
     stack
         .call_udp_bind(address(number), &options)
-        .expect("binds")
+        .expect("binds");
 }
 
 /// A datagram to socket `number`, as a device hands it over.
