@@ -14,17 +14,20 @@ const SIZES: [usize; 4] = [4 << 10, 16 << 10, 64 << 10, 256 << 10];
 /// Buffers of each size that the pool keeps for later, at most: 10.6 MiB altogether.
 const KEPT: [usize; 4] = [64, 64, 64, 20];
 
+/// Buffers of one size that nobody uses.
+type Free = Mutex<Vec<Box<[u8]>>>;
+
 /// Buffers, shared by all flows of a gateway.
 #[derive(Clone, Default)]
 pub(crate) struct ChunkPool {
-    free: Arc<[Mutex<Vec<Box<[u8]>>>; SIZES.len()]>,
+    free: Arc<[Free; SIZES.len()]>,
 }
 
 /// A buffer that goes back to its pool when dropped.
 struct Pooled {
     octets: Box<[u8]>,
     size: usize,
-    pool: Weak<[Mutex<Vec<Box<[u8]>>>; SIZES.len()]>,
+    pool: Weak<[Free; SIZES.len()]>,
 }
 
 impl AsRef<[u8]> for Pooled {

@@ -24,7 +24,7 @@ const CAPACITY: usize = 512;
 
 /// Everything that an observer was told.
 #[derive(Default)]
-pub struct Heard(Mutex<Vec<Happening>>);
+pub(crate) struct Heard(Mutex<Vec<Happening>>);
 
 impl Observer for Heard {
     fn observe(&self, happening: &Happening) {
@@ -33,12 +33,12 @@ impl Observer for Heard {
 }
 
 impl Heard {
-    pub fn all(&self) -> Vec<Happening> {
+    pub(crate) fn all(&self) -> Vec<Happening> {
         self.0.lock().unwrap().clone()
     }
 
     /// The first thing that `pick` picks, which must happen within five seconds.
-    pub async fn wait<T>(&self, pick: impl Fn(&Happening) -> Option<T>) -> T {
+    pub(crate) async fn wait<T>(&self, pick: impl Fn(&Happening) -> Option<T>) -> T {
         let until = Instant::now() + Duration::from_secs(5);
         loop {
             if let Some(found) = self.all().iter().find_map(&pick) {
@@ -62,11 +62,11 @@ impl HolderLookup for Curl {
 }
 
 /// A program's network, and the gateway at its other end.
-pub struct World {
-    pub program: Net,
-    pub outer: Net,
-    pub gateway: Arc<Gateway>,
-    pub heard: Arc<Heard>,
+pub(crate) struct World {
+    pub(crate) program: Net,
+    pub(crate) outer: Net,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) heard: Arc<Heard>,
     task: JoinHandle<()>,
 }
 
@@ -77,11 +77,11 @@ impl Drop for World {
 }
 
 /// A world whose gateway reaches this machine's loopback.
-pub async fn world() -> World {
+pub(crate) async fn world() -> World {
     world_with(|config| config.host_loopback = true).await
 }
 
-pub async fn world_with(change: impl FnOnce(&mut GatewayConfig)) -> World {
+pub(crate) async fn world_with(change: impl FnOnce(&mut GatewayConfig)) -> World {
     let mut config = GatewayConfig::default();
     change(&mut config);
     let offloads = Offloads {
@@ -121,14 +121,14 @@ pub async fn world_with(change: impl FnOnce(&mut GatewayConfig)) -> World {
 }
 
 /// The gateway's address in the family of `host`, with its port: this machine's loopback.
-pub fn inside(host: SocketAddr) -> SocketAddr {
+pub(crate) fn inside(host: SocketAddr) -> SocketAddr {
     let config = GatewayConfig::default();
     let gateway = config.gateway.of_family(host.ip()).unwrap();
     SocketAddr::new(gateway, host.port())
 }
 
 /// This machine's loopback addresses, as far as it has them.
-pub fn loopbacks() -> Vec<IpAddr> {
+pub(crate) fn loopbacks() -> Vec<IpAddr> {
     let both: [IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
     both.into_iter()
         .filter(|ip| {
@@ -142,16 +142,16 @@ pub fn loopbacks() -> Vec<IpAddr> {
 }
 
 /// Nothing may take longer.
-pub async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(limit: Duration, what: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, what)
         .await
         .expect("it took too long")
 }
 
 /// A test stream: octets that differ everywhere, and a sum that depends on their order.
-pub struct Stream {
+pub(crate) struct Stream {
     state: u64,
-    pub sum: u64,
+    pub(crate) sum: u64,
 }
 
 impl Default for Stream {
@@ -165,7 +165,7 @@ impl Default for Stream {
 
 impl Stream {
     /// The next octets.
-    pub fn fill(&mut self, buffer: &mut [u8]) {
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) {
         for chunk in buffer.chunks_mut(8) {
             self.state ^= self.state << 13;
             self.state ^= self.state >> 7;
@@ -176,7 +176,7 @@ impl Stream {
     }
 
     /// Takes octets into the sum (FNV-1a).
-    pub fn add(&mut self, octets: &[u8]) {
+    pub(crate) fn add(&mut self, octets: &[u8]) {
         for octet in octets {
             self.sum ^= u64::from(*octet);
             self.sum = self.sum.wrapping_mul(0x0000_0100_0000_01b3);
