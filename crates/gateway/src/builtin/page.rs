@@ -98,7 +98,7 @@ impl Page {
             state: info.map_or("ESTABLISHED".to_owned(), |info| info.state.to_string()),
             rtt: info.and_then(|info| info.srtt),
             resent: info.map_or(0, |info| info.retransmits),
-            lines: ladder(&context.recorder.packets(&key)),
+            lines: up_to_the_request(ladder(&context.recorder.packets(&key))),
             sockets,
             sockets_not_listed,
         }
@@ -118,6 +118,15 @@ impl Page {
         self.rtt
             .map(|rtt| format!("{:.2} ms", rtt.as_secs_f64() * 1000.0))
     }
+}
+
+/// The handshake and the visitor's request; what comes after it is the page itself, being
+/// written.
+fn up_to_the_request(mut lines: Vec<LadderLine>) -> Vec<LadderLine> {
+    if let Some(request) = lines.iter().position(|line| line.packet.len > 0) {
+        lines.truncate(request + 1);
+    }
+    lines
 }
 
 /// The rows in the order in which people look for them: programs first, what lives first, and
