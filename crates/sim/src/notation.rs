@@ -110,3 +110,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     Ok(Duration::from_nanos(nanos))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for text in ["0ms", "40ms", "0.5ms", "1500ms", "12.345678ms"] {
+            let read = Instant::ZERO + parse_duration(text).expect("a time");
+            assert_eq!(time(read), text);
+        }
+        assert_eq!(parse_duration("1.5s"), parse_duration("1500ms"));
+        assert_eq!(parse_duration("250us"), parse_duration("0.25ms"));
+        for text in ["", "5", "ms", "5 ms", "-1ms", "1.xms", "1m"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

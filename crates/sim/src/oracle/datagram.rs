@@ -122,3 +122,22 @@ fn numbered(direction: Direction, number: u64, len: usize) -> Bytes {
     payload.extend_from_slice(&Pattern(key ^ !number).octets(0, len - NUMBER_LEN));
     payload.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_cut_and_invented_datagrams_are_seen() {
+        let direction = Direction::new(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into());
+        let mut oracle = DatagramOracle::default();
+        let sent = oracle.send(direction, 5, 100);
+        assert_eq!(oracle.received(direction, &sent), Ok(5));
+        assert!(oracle.received(direction, &sent[..99]).is_err());
+        assert!(oracle.received(direction, &sent[..7]).is_err());
+        assert!(oracle.received(direction.reversed(), &sent).is_err());
+        let changed = crate::impair::corrupt::flip_bit(&sent, 500);
+        assert!(oracle.received(direction, &changed).is_err());
+        assert!(oracle.check_at_rest(1).is_err(), "arrived three more times");
+    }
+}

@@ -29,6 +29,14 @@ struct End {
     mss_told: Option<usize>,
 }
 
+/// Where an advertised window ends, and how finely that can be said.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    at: u32,
+    /// Octets that the window field counts in.
+    unit: u32,
+}
+
 /// Watches every packet that a stack sends and every one that reaches it unharmed.
 #[derive(Debug, Default)]
 pub struct WireOracle {
@@ -72,11 +80,11 @@ impl WireOracle {
         let Ok(Seen::Tcp(tcp)) = Seen::parse(packet) else {
             return;
         };
-        let Some(edge) = self.right_edge(&tcp) else {
-            return;
-        };
+        let edge = self.right_edge(&tcp);
         let end = self.ends.entry(tcp.direction.reversed()).or_default();
-        end.edge_told = latest(end.edge_told, edge);
+        if let Some(edge) = edge {
+            end.edge_told = latest(end.edge_told, edge.at);
+        }
         if tcp.syn {
             let default = if tcp.direction.source.is_ipv4() {
                 536
@@ -88,7 +96,7 @@ impl WireOracle {
     }
 
     /// Where the window that `tcp` advertises ends.
-    fn right_edge(&self, tcp: &TcpSeen) -> Option<u32> {
+    fn right_edge(&self, tcp: &TcpSeen) -> Option<Edge> {
         let ack = tcp.ack?;
         let ours = self.ends.get(&tcp.direction)?.scale;
         let theirs = self.ends.get(&tcp.direction.reversed())?.scale;
@@ -97,7 +105,10 @@ impl WireOracle {
             (Some(shift), Some(_)) if !tcp.syn => shift.min(14),
             _ => 0,
         };
-        Some(ack.wrapping_add(u32::from(tcp.window) << shift))
+        Some(Edge {
+            at: ack.wrapping_add(u32::from(tcp.window) << shift),
+            unit: 1 << shift,
+        })
     }
 
     fn tcp_sent(&mut self, tcp: &TcpSeen) -> Result<(), String> {
@@ -160,6 +171,7 @@ fn check_sequence(end: &mut End, tcp: &TcpSeen) -> Result<(), String> {
         ));
     }
     if let Some(fin) = end.fin
+        && !tcp.payload.is_empty()
         && is_after(text_end, fin)
     {
         return Err("data behind the FIN".to_owned());
@@ -217,22 +229,23 @@ fn check_acknowledgement(end: &mut End, peer: &End, ack: u32, tcp: &TcpSeen) -> 
     Ok(())
 }
 
-/// The right edge never moves left (RFC 9293 section 3.8.6.2.1), scaling included.
-fn check_window(end: &mut End, peer: &End, ack: u32, edge: Option<u32>) -> Result<(), String> {
+/// The right edge never moves left (RFC 9293 section 3.8.6.2.1), but for what scaling rounds
+/// away: less than one unit of the field (RFC 7323 section 2.4).
+fn check_window(end: &mut End, peer: &End, ack: u32, edge: Option<Edge>) -> Result<(), String> {
     // Behind the peer's FIN a window means nothing.
     let is_over = peer.fin.is_some_and(|fin| is_after(ack, fin));
-    let Some(edge) = edge.filter(|_| !is_over) else {
+    let Some(Edge { at, unit }) = edge.filter(|_| !is_over) else {
         return Ok(());
     };
     if let Some(before) = end.edge
-        && is_after(before, edge)
+        && is_after(before, at.wrapping_add(unit - 1))
     {
         return Err(format!(
             "the right edge of the window moves left by {}",
-            before.wrapping_sub(edge)
+            before.wrapping_sub(at)
         ));
     }
-    end.edge = Some(edge);
+    end.edge = latest(end.edge, at);
     Ok(())
 }
 
@@ -304,3 +317,7 @@ pub fn check_stack(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "invariants_tests.rs"]
+mod tests;

@@ -130,3 +130,58 @@ impl StreamOracle {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn direction() -> Direction {
+        Direction::new(([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 2).into())
+    }
+
+    /// Ten octets were sent and the sender has finished.
+    fn ten() -> StreamOracle {
+        let mut oracle = StreamOracle::default();
+        oracle.begin(direction());
+        oracle.sent(direction(), 10);
+        oracle.finished(direction());
+        oracle
+    }
+
+    fn octets(offset: u64, len: usize) -> bytes::Bytes {
+        direction().pattern().octets(offset, len)
+    }
+
+    #[test]
+    fn whole_and_in_order_is_fine() {
+        let mut oracle = ten();
+        assert_eq!(oracle.received(direction(), &octets(0, 3)), Ok(()));
+        assert_eq!(oracle.received(direction(), &octets(3, 7)), Ok(()));
+        assert_eq!(oracle.ended(direction()), Ok(()));
+        assert_eq!(oracle.check_at_rest(), Ok(()));
+    }
+
+    #[test]
+    fn swapped_repeated_and_invented_octets_are_seen() {
+        assert!(ten().received(direction(), &octets(3, 3)).is_err());
+        let mut oracle = ten();
+        assert!(oracle.received(direction(), &octets(0, 5)).is_ok());
+        assert!(oracle.received(direction(), &octets(0, 5)).is_err());
+        assert!(ten().received(direction(), &octets(0, 11)).is_err());
+    }
+
+    #[test]
+    fn an_early_end_and_a_silent_loss_are_seen() {
+        let mut oracle = ten();
+        assert!(oracle.received(direction(), &octets(0, 9)).is_ok());
+        assert!(oracle.check_at_rest().is_err());
+        assert!(oracle.ended(direction()).is_err());
+    }
+
+    #[test]
+    fn an_error_that_was_told_excuses_what_is_missing() {
+        let mut oracle = ten();
+        oracle.broken(direction().reversed());
+        assert_eq!(oracle.check_at_rest(), Ok(()));
+    }
+}

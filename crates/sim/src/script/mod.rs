@@ -198,3 +198,6 @@ pub fn ladder(text: &str) {
         panic!("{mismatch}");
     }
 }
+
+#[cfg(test)]
+mod tests;
