@@ -92,12 +92,18 @@ impl Failure {
     }
 }
 
-/// Cargo's folder for what tests leave behind, else the system's.
+/// The folder `tmp` of the target folder that this program was built in, else the system's.
 fn capture_folder() -> PathBuf {
-    option_env!("CARGO_TARGET_TMPDIR")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("CARGO_TARGET_TMPDIR").map(PathBuf::from))
-        .unwrap_or_else(std::env::temp_dir)
+    let built_here = || {
+        let program = std::env::current_exe().ok()?;
+        // target/debug/deps/x-0123 and target/release/examples/x: two above the folder.
+        let target = program.ancestors().nth(3)?;
+        target
+            .join("CACHEDIR.TAG")
+            .exists()
+            .then(|| target.join("tmp"))
+    };
+    built_here().unwrap_or_else(std::env::temp_dir)
 }
 
 impl fmt::Display for Failure {

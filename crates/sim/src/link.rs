@@ -132,6 +132,14 @@ pub struct LinkStats {
     pub reordered: u64,
 }
 
+impl LinkStats {
+    /// Packets that went no further, of whatever reason.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.lost + self.queue_drops + self.too_long + self.cut_off
+    }
+}
+
 /// One direction of a line.
 #[derive(Debug)]
 pub struct Link {

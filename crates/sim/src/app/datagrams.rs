@@ -76,7 +76,9 @@ impl DatagramSender {
             match cx.stack.call_udp_send(cx.now, id, payload, None) {
                 Ok(()) => {}
                 // The datagram is gone, and the sender knows: as good as lost.
-                Err(UdpSendError::WouldBlock | UdpSendError::Unreachable(_)) => {}
+                Err(UdpSendError::WouldBlock | UdpSendError::Unreachable(_)) => {
+                    cx.oracles.datagram.refused(direction, self.next_number);
+                }
                 Err(error) => cx.oracles.note(cx.now, Err(format!("send: {error:?}"))),
             }
             cx.oracles.note_progress();

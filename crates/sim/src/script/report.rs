@@ -46,12 +46,26 @@ fn agrees(item: &Item, actual: &Actual) -> bool {
                 line: actual_line,
             },
         ) => port == actual_port && line.is_met_by(actual_line),
-        (Step::Sent(Sent::Other(claimed)), What::Other(sent)) => claimed == sent,
+        (Step::Sent(Sent::Other(claimed)), What::Other(sent)) => is_met(claimed, sent),
         (Step::Call(_) | Step::Peer(_) | Step::End | Step::Idle, What::Input(source)) => {
             *source == item.source
         }
         _ => false,
     }
+}
+
+/// Word for word; a claimed word that ends in `*` leaves its rest open (`id=*`).
+fn is_met(claimed: &str, sent: &str) -> bool {
+    let (claimed, sent): (Vec<&str>, Vec<&str>) =
+        (claimed.split(' ').collect(), sent.split(' ').collect());
+    claimed.len() == sent.len()
+        && claimed
+            .iter()
+            .zip(&sent)
+            .all(|(claimed, sent)| match claimed.strip_suffix('*') {
+                Some(start) => sent.starts_with(start),
+                None => claimed == sent,
+            })
 }
 
 impl Mismatch {
