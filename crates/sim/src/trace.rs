@@ -147,27 +147,25 @@ impl Trace {
         rungs.into_iter().map(|(_, rung)| rung).collect()
     }
 
-    /// The run as a capture file: one interface for each host, what it sent with its fate as
-    /// comment.
+    /// The run as a capture file. A packet's comment says which host sent it, and its fate.
     #[must_use]
     pub fn pcapng(&self) -> Vec<u8> {
         let mut file = Vec::new();
         pcapng::section_header(&mut file, "switchboard sim");
-        for name in &self.hosts {
-            pcapng::interface(&mut file, name);
-        }
+        // One interface: tcpdump refuses a second one of this link type.
+        pcapng::interface(&mut file, "sim");
         for entry in &self.entries {
-            let (_, _, comment) = outcome(entry);
+            let (_, _, remark) = outcome(entry);
+            let mut comment = self.hosts.get(entry.from).cloned().unwrap_or_default();
+            if !remark.is_empty() {
+                comment.push_str(": ");
+                comment.push_str(&remark);
+            }
             pcapng::packet(
                 &mut file,
                 &pcapng::Packet {
-                    direction: Some(pcapng::Direction::Outbound),
                     comment: &comment,
-                    ..pcapng::Packet::new(
-                        u32::try_from(entry.from).unwrap_or(0),
-                        entry.at.as_nanos(),
-                        &entry.packet,
-                    )
+                    ..pcapng::Packet::new(0, entry.at.as_nanos(), &entry.packet)
                 },
             );
         }

@@ -79,6 +79,9 @@ pub fn section_header(out: &mut Vec<u8>, application: &str) {
 }
 
 /// Describes the next interface; packets name it by its position, from 0.
+///
+/// One is enough for most captures, and tcpdump refuses a file with a second one of this link
+/// type (libpcap 1.10 compares the number with what it has translated the first one's to).
 pub fn interface(out: &mut Vec<u8>, name: &str) {
     block(out, INTERFACE_DESCRIPTION, |out| {
         put_u16(out, LINKTYPE_RAW);
