@@ -206,7 +206,8 @@ impl<'a> Runner<'a> {
                     && let Ok(Some(lost)) = self.stack.take_tcp_error(id)
                 {
                     self.record(What::News(lost_in_words(lost)));
-                } else if readiness.contains(Readiness::CONNECTED) {
+                } else if readiness.contains(Readiness::CONNECTED) && self.listener.is_none() {
+                    // Of an accepted one it is no news.
                     self.record(What::News("connected".to_owned()));
                 }
             }
