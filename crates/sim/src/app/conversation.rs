@@ -101,6 +101,8 @@ struct Conversation {
     sent: u64,
     received: u64,
     next_write: Instant,
+    /// There was no room: the stack says when there is.
+    is_full: bool,
     next_read: Instant,
     /// Octets are there that we have chosen not to read yet.
     is_reading_later: bool,
@@ -119,6 +121,7 @@ impl Conversation {
             sent: 0,
             received: 0,
             next_write: Instant::ZERO,
+            is_full: false,
             next_read: plan.read_from,
             is_reading_later: false,
             has_finished: false,
@@ -165,7 +168,7 @@ impl Conversation {
         if self.is_reading_later && self.next_read <= cx.now {
             self.read(cx);
         }
-        if self.next_write <= cx.now {
+        if self.next_write <= cx.now && !self.is_full {
             self.write(cx);
         }
         self.close_when_due(cx);
@@ -176,8 +179,9 @@ impl Conversation {
             return None;
         }
         let read = self.is_reading_later.then_some(self.next_read);
-        let write = (self.sent < self.plan.send && self.plan.write_gap > Duration::ZERO)
-            .then_some(self.next_write);
+        let writes_later = self.sent < self.plan.send && !self.is_full;
+        let write =
+            (writes_later && self.plan.write_gap > Duration::ZERO).then_some(self.next_write);
         let close = match self.plan.close {
             Close::At(at) if !self.has_finished && self.sent == self.plan.send => Some(at),
             _ => None,
@@ -224,6 +228,7 @@ impl Conversation {
         let Some(direction) = self.direction else {
             return;
         };
+        self.is_full = false;
         while self.outcome.is_none() && self.sent < self.plan.send && self.next_write <= cx.now {
             let left = usize::try_from(self.plan.send - self.sent).unwrap_or(usize::MAX);
             let mut octets = direction
@@ -238,7 +243,10 @@ impl Conversation {
                     }
                     self.abort_when_due(cx);
                 }
-                Err(SendError::WouldBlock) => break,
+                Err(SendError::WouldBlock) => {
+                    self.is_full = true;
+                    break;
+                }
                 Err(SendError::Lost(lost)) => return self.lose(cx, lost),
                 Err(SendError::Closed | SendError::NoSuchSocket) => {
                     return self.fail(cx, "write");
