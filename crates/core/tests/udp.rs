@@ -150,8 +150,37 @@ fn a_connected_socket_hears_its_peer_only() {
         pair.b.call_udp_receive(server),
         Err(ReceiveError::WouldBlock)
     );
-    assert_eq!(pair.b.stats().dropped(DropReason::WrongPeer), 1);
+    // For a stranger the port is nobody's, and it is told so (RFC 1122 section 4.1.3.1).
+    assert_eq!(pair.b.stats().dropped(DropReason::NoSocket), 1);
+    let error = pair.a.take_udp_error(stranger).expect("is there");
+    assert_eq!(error.map(|error| error.why), Some(Unreachable::Port));
     assert_eq!(pair.b.udp_remote(server), Ok(Some(at(A4, 1000))));
+}
+
+#[test]
+fn what_was_sent_before_close_still_leaves() {
+    let mut pair = Pair::plain();
+    let options = UdpOptions::default();
+    let server = pair.b.call_udp_bind(at(B4, 7), &options).expect("binds");
+    let client = pair.a.call_udp_bind(at(A4, 1000), &options).expect("binds");
+    for number in 0..3u8 {
+        let data = Bytes::from(vec![number]);
+        let sent = pair.a.call_udp_send(pair.now, client, data, to(B4, 7));
+        sent.expect("sends");
+    }
+    pair.a.call_udp_close(client).expect("closes");
+    assert!(
+        pair.a.udp_local(client).is_err(),
+        "the handle is stale at once"
+    );
+    let again = pair.a.call_udp_bind(at(A4, 1000), &options);
+    assert!(again.is_ok(), "and the port is free");
+    pair.settle();
+    for number in 0..3u8 {
+        let (data, _) = pair.b.call_udp_receive(server).expect("arrives");
+        assert_eq!(data[..], [number]);
+    }
+    assert_eq!(pair.a.sockets().count(), 1);
 }
 
 #[test]

@@ -132,6 +132,35 @@ fn ip_packet(
     packet.into()
 }
 
+/// The pieces into which a router cuts an IPv4 packet for a link of `mtu` octets; none where
+/// it must not (RFC 791 section 3.2).
+#[must_use]
+pub fn fragments(packet: &Bytes, mtu: usize) -> Vec<Bytes> {
+    let Ok(whole) = Ipv4Header::parse(packet) else {
+        return Vec::new();
+    };
+    let header_len = whole.header_len();
+    let body = packet.get(header_len..).unwrap_or_default();
+    let room = mtu.saturating_sub(header_len) / 8 * 8;
+    if whole.dont_fragment || room == 0 {
+        return Vec::new();
+    }
+    let count = body.len().div_ceil(room);
+    let pieces = body.chunks(room).enumerate().map(|(index, part)| {
+        let header = Ipv4Header {
+            more_fragments: whole.more_fragments || index + 1 < count,
+            fragment_offset: whole.fragment_offset + (index * room) as u16,
+            total_len: (header_len + part.len()) as u16,
+            ..whole.clone()
+        };
+        let mut piece = Vec::with_capacity(header_len + part.len());
+        header.emit(&mut piece);
+        piece.extend_from_slice(part);
+        Bytes::from(piece)
+    });
+    pieces.collect()
+}
+
 /// An ICMP error from `router` about `packet`; with `seq` it quotes another sequence number
 /// than the packet's own, as somebody who guesses would.
 #[must_use]

@@ -20,6 +20,7 @@ use crate::host::Host;
 use crate::icmp;
 use crate::link::{Conditions, Fate, Fault, Link, LinkStats, LostTo};
 use crate::oracle::{Oracles, invariants};
+use crate::packets;
 use crate::rng::Seed;
 use crate::trace::{Entry, Trace};
 
@@ -148,6 +149,14 @@ impl World {
             .get_mut(&Way { from, to })
             .expect("the test names a link that it made")
             .conditions_mut()
+    }
+
+    /// Whether a direction may change packets.
+    #[must_use]
+    pub fn corrupts(&self, from: HostId, to: HostId) -> bool {
+        self.links
+            .get(&Way { from, to })
+            .is_some_and(|link| !link.conditions().corrupt.chance.is_never())
     }
 
     /// What a direction has done so far.
@@ -432,7 +441,7 @@ impl World {
             None => Fate::Lost(LostTo::Partition),
         };
         if let Fate::Lost(LostTo::Mtu(Some(mtu))) = fate {
-            self.answer_too_big(way, &packet, mtu);
+            self.at_the_router(way, &packet, mtu);
         }
         self.trace.record(Entry {
             at: self.now,
@@ -444,8 +453,15 @@ impl World {
         });
     }
 
-    /// The router in front of a narrow link says so; its error takes as long as the way back.
-    fn answer_too_big(&mut self, way: Way, packet: &Bytes, mtu: usize) {
+    /// The router in front of a narrow link cuts what may be cut; about the rest it tells the
+    /// sender, which takes as long as the way back.
+    fn at_the_router(&mut self, way: Way, packet: &Bytes, mtu: usize) {
+        if let Some(link) = self.links.get_mut(&way) {
+            // Pieces are no packets of a host: they have no number and no line of their own.
+            for piece in packets::fragments(packet, mtu) {
+                link.send(self.now, &piece);
+            }
+        }
         let router = match destination(packet) {
             Some(IpAddr::V4(_)) => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
             _ => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),

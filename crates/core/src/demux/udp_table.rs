@@ -50,27 +50,29 @@ impl UdpTable {
         }
     }
 
-    /// Who takes a datagram from `remote` to `local`. `is_ours`: our own addresses belong to
+    /// Who takes a datagram from `remote` to `local`. `hears` says of a bound socket whether it
+    /// takes what comes from there. `is_ours`: our own addresses belong to
     /// our own sockets only, every other one to flows.
     pub(crate) fn find(
         &self,
         local: SocketAddr,
         remote: SocketAddr,
         is_ours: bool,
+        hears: impl Fn(Key) -> bool,
     ) -> Option<Found> {
         if !self.connected.is_empty()
             && let Some(key) = self.connected.get(&FourTuple { local, remote })
         {
             return Some(Found::Socket(*key));
         }
-        if let Some(key) = self.bound_to(local) {
+        if let Some(key) = self.bound_to(local, &hears) {
             return Some(Found::Socket(key));
         }
         if !is_ours {
             return self.find_source(remote);
         }
         let wildcard = SocketAddr::new(unspecified(local.is_ipv6()), local.port());
-        self.bound_to(wildcard).map(Found::Socket)
+        self.bound_to(wildcard, &hears).map(Found::Socket)
     }
 
     /// The flow of a source, whatever its destinations.
@@ -91,8 +93,9 @@ impl UdpTable {
         all
     }
 
-    fn bound_to(&self, local: SocketAddr) -> Option<Key> {
-        self.bound.get(&local)?.last().copied()
+    fn bound_to(&self, local: SocketAddr, hears: &impl Fn(Key) -> bool) -> Option<Key> {
+        let keys = self.bound.get(&local)?;
+        keys.iter().rev().copied().find(|key| hears(*key))
     }
 
     /// Sockets bound to any of these, all of which must allow sharing for one more to come.

@@ -356,23 +356,34 @@ impl Stack {
         for place in places.into_iter().take(count) {
             self.udp_table.unbind(place, key);
         }
-        if let Some(socket) = self.udp.remove(key) {
-            if let Some(source) = socket.source {
-                self.udp_table.clear_source(source, Source::Socket(key));
-            }
-            self.recharge(socket.received.charged() + socket.unsent.charged(), 0);
-            self.wake_waiters();
+        let Some(socket) = self.udp.get_mut(key) else {
+            return Ok(());
+        };
+        let unread = core::mem::take(&mut socket.received);
+        let source = socket.source;
+        // What was sent before has left, as far as the application knows.
+        socket.is_closed = !socket.unsent.is_empty();
+        socket.news = Readiness::NONE;
+        if !socket.is_closed {
+            self.udp.remove(key);
         }
+        if let Some(source) = source {
+            self.udp_table.clear_source(source, Source::Socket(key));
+        }
+        self.recharge(unread.charged(), 0);
+        self.wake_waiters();
         Ok(())
     }
 
     fn udp_socket(&self, id: UdpId) -> Option<(Key, &UdpSocket)> {
         let key = self.key_of(id.shard, id.index, id.generation)?;
-        Some((key, self.udp.get(key)?))
+        let socket = self.udp.get(key).filter(|socket| !socket.is_closed)?;
+        Some((key, socket))
     }
 
     fn udp_socket_mut(&mut self, id: UdpId) -> Option<(Key, &mut UdpSocket)> {
         let key = self.key_of(id.shard, id.index, id.generation)?;
-        Some((key, self.udp.get_mut(key)?))
+        let socket = self.udp.get_mut(key).filter(|socket| !socket.is_closed)?;
+        Some((key, socket))
     }
 }

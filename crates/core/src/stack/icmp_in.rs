@@ -164,15 +164,12 @@ impl Stack {
         quote: &Quote<'_>,
     ) -> bool {
         let is_ours = self.addresses.is_ours(local.ip());
-        let Some(Found::Socket(key)) = self.udp_table.find(local, remote, is_ours) else {
+        let Some(Found::Socket(key)) = self.find_udp(local, remote, is_ours) else {
             return false;
         };
         let Some(socket) = self.udp.get_mut(key) else {
             return false;
         };
-        if !socket.hears(remote) {
-            return false;
-        }
         socket.push_error(UdpError {
             why,
             offender,

@@ -205,7 +205,8 @@ impl Stack {
             remote: Some(record.tuple.remote),
             state: Some(State::TimeWait),
         });
-        let datagrams = self.udp.iter().map(|(_, socket)| SocketEntry {
+        let open = self.udp.iter().filter(|(_, socket)| !socket.is_closed);
+        let datagrams = open.map(|(_, socket)| SocketEntry {
             local: Endpoint::udp(socket.local),
             remote: socket.remote.or(socket.source),
             state: None,

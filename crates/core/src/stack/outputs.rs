@@ -148,7 +148,7 @@ impl Stack {
         let Some(socket) = self.udp.get_mut(key) else {
             return;
         };
-        if news.is_empty() {
+        if news.is_empty() || socket.is_closed {
             return;
         }
         if socket.news.is_empty() {

@@ -67,7 +67,7 @@ impl Stack {
                     self.udp_to_socket(key, &arrived);
                 }
             }
-            _ => match self.udp_table.find(local, remote, admitted.is_ours()) {
+            _ => match self.find_udp(local, remote, admitted.is_ours()) {
                 Some(Found::Socket(key)) => self.udp_to_socket(key, &arrived),
                 Some(Found::Flow(key)) => self.udp_to_flow(key, &arrived),
                 None if self.is_ours_alone(admitted) => {
@@ -82,6 +82,18 @@ impl Stack {
                 },
             },
         }
+    }
+
+    /// Who takes a datagram from `remote` to `local`, or an error about one sent the other
+    /// way. A connected socket hears one peer only; for others it is not there.
+    pub(super) fn find_udp(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        is_ours: bool,
+    ) -> Option<Found> {
+        let hears = |key| self.udp.get(key).is_some_and(|socket| socket.hears(remote));
+        self.udp_table.find(local, remote, is_ours, hears)
     }
 
     fn udp_to_socket(&mut self, key: Key, arrived: &Arrived) {
@@ -156,12 +168,17 @@ impl Stack {
         let Some(datagram) = socket.unsent.pop() else {
             return;
         };
-        if !socket.unsent.is_empty() {
+        let is_last = socket.unsent.is_empty();
+        if !is_last {
             self.line.enter(Who::Udp(key), &mut socket.is_in_line);
         }
+        let is_over = is_last && socket.is_closed;
         let has_room = socket.unsent.charged() < socket.options.send_buffer;
         let is_awaited = has_room && core::mem::take(&mut socket.wants_room);
         let hop_limit = socket.options.hop_limit;
+        if is_over {
+            self.udp.remove(key);
+        }
         self.recharge(datagram.charge, 0);
         self.wake_waiters();
         if is_awaited {

@@ -33,6 +33,8 @@ pub(crate) struct UdpSocket {
     pub(crate) is_in_line: bool,
     /// It was told `WouldBlock` and waits for room.
     pub(crate) wants_room: bool,
+    /// The application has let go; what it had sent by then still leaves.
+    pub(crate) is_closed: bool,
 }
 
 impl UdpSocket {
@@ -48,6 +50,7 @@ impl UdpSocket {
             news: Readiness::NONE,
             is_in_line: false,
             wants_room: false,
+            is_closed: false,
         }
     }
 

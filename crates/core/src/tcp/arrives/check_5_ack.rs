@@ -44,13 +44,14 @@ impl Synchronized {
         } else {
             0
         };
-        if ack.is_after(self.snd.una) {
+        let advances = ack.is_after(self.snd.una);
+        if advances {
             self.on_new_ack(now, env, segment, ack, sacked);
         } else if ack == self.snd.una && self.is_duplicate(segment, flight, sacked) {
             self.on_duplicate_ack(now, segment, flight, sacked);
         }
         if ack == self.snd.una {
-            self.update_send_window(now, env, segment, ack);
+            self.update_send_window(now, env, segment, ack, advances);
         }
         self.turn_on_fin_acked()
     }
@@ -151,8 +152,20 @@ impl Synchronized {
     }
 
     /// SND.WND, unless a later segment has set it already: SND.WL1 and SND.WL2.
-    fn update_send_window(&mut self, now: Instant, env: &Env, segment: &Segment, ack: SeqNum) {
-        let newer = self.snd.wl1.is_before(segment.seq)
+    ///
+    /// A segment that moves SND.UNA sets it whatever its number is (a FIN sent again is older
+    /// than the ACKs behind it): the old window, counted from the new SND.UNA, would end
+    /// further right than the peer ever said.
+    fn update_send_window(
+        &mut self,
+        now: Instant,
+        env: &Env,
+        segment: &Segment,
+        ack: SeqNum,
+        advances: bool,
+    ) {
+        let newer = advances
+            || self.snd.wl1.is_before(segment.seq)
             || (self.snd.wl1 == segment.seq && self.snd.wl2.is_at_or_before(ack));
         if newer {
             self.snd.wnd = u32::from(segment.window) << self.agreed.send_scale;

@@ -83,7 +83,10 @@ impl Synchronized {
         }
         let limit = env.options.receive_buffer;
         let promised = self.rcv.edge.since(self.rcv.nxt) as usize;
-        let more = (self.free_memory(env) as usize).saturating_sub(promised);
+        // What the field cannot say is no news.
+        let most = u32::from(u16::MAX) << self.agreed.receive_scale;
+        let free = self.free_memory(env).min(most);
+        let more = (free as usize).saturating_sub(promised);
         let segment = usize::from(self.rcv.mss);
         let worth = (limit / 4).min(UPDATE_SEGMENTS * segment);
         promised < limit / 2 && more >= worth.max(segment.min(limit / 2))
