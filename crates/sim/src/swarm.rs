@@ -160,7 +160,8 @@ fn conditions(rng: &mut Rng, is_v6: bool) -> Conditions {
         0 => Loss::None,
         1 => Loss::Burst(Burst::new(
             Chance::per_million(rng.below(15_000) as u32),
-            Chance::percent(rng.between(20, 80) as u32),
+            // A burst that outlives fifteen minutes of backed-off resends would be an outage.
+            Chance::percent(rng.between(50, 90) as u32),
         )),
         _ => Loss::Random(Chance::per_million(rng.below(100_001) as u32)),
     };

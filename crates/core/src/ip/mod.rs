@@ -3,6 +3,7 @@
 
 pub(crate) mod egress;
 pub(crate) mod icmp;
+pub(crate) mod identification;
 pub(crate) mod ingress;
 pub(crate) mod path_mtu;
 pub(crate) mod rate_limit;

@@ -96,7 +96,8 @@ impl Stack {
         let len = ip_header_len(ip.is_ipv6()) + message.len();
         let is_long = len > mtu;
         if !ip.is_ipv6() && !ip.dont_fragment || is_long {
-            ip.identification = self.entropy.visible_u64() as u32;
+            let ids = &mut self.identifications;
+            ip.identification = ids.next(ip.source, ip.destination, ip.protocol);
         }
         if !is_long {
             // A device offers to sum TCP and UDP, not ICMP; and whoever parses ICMP has no word

@@ -34,6 +34,7 @@ use crate::demux::udp_table::UdpTable;
 use crate::drop_reason::DropReason;
 use crate::entropy::Entropy;
 use crate::event::Readiness;
+use crate::ip::identification::Identifications;
 use crate::ip::path_mtu::PathMtus;
 use crate::ip::rate_limit::RateLimit;
 use crate::ip::reassembly::Reassembly;
@@ -61,6 +62,7 @@ pub struct Stack {
     path_mtus: PathMtus,
     reassembly_v4: Reassembly,
     reassembly_v6: Reassembly,
+    identifications: Identifications,
     icmp_limit: RateLimit,
 
     tcp: Slab<TcpSocket>,
@@ -136,6 +138,10 @@ impl Stack {
     #[must_use]
     pub fn new(mut config: Config, mut entropy: Entropy) -> Self {
         config.mtu = config.mtu.clamp(ipv4::MTU_MIN, IP_PACKET_MAX);
+        let identifications = Identifications::new(
+            SecretHash::new(entropy.secret_key()),
+            entropy.visible_u64() as u32,
+        );
         let mut secret = || SecretHash::new(entropy.secret_key());
         let limits = &config.limits;
         let addresses = Addresses::new(&config.addresses);
@@ -154,6 +160,7 @@ impl Stack {
             path_mtus: PathMtus::new(config.mtu, limits.path_mtus, secret()),
             reassembly_v4: reassembly(secret()),
             reassembly_v6: reassembly(secret()),
+            identifications,
             icmp_limit: RateLimit::new(limits.icmp_errors_per_second, limits.icmp_burst, secret()),
             tcp: Slab::default(),
             tcp_table: Table::new(secret()),
