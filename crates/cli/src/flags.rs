@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -27,6 +28,10 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a program on a network of its own, whose other end is Switchboard.
     Run(RunFlags),
+    /// Open a page and tell the six steps of that conversation, with its real packets.
+    Open(OpenFlags),
+    /// Show what a socket is, in eight offline stops.
+    Tour(TourFlags),
     /// List the sockets of a run, with the program that holds each.
     Sockets(SocketsFlags),
     /// Say what this machine lacks for `run`, with the exact fix.
@@ -113,6 +118,35 @@ pub(crate) struct ProgramFlags {
     pub(crate) command: Vec<OsString>,
 }
 
+/// Flags of `open`.
+#[derive(Args, Debug)]
+pub(crate) struct OpenFlags {
+    /// What to open: http://HOST[:PORT]/PATH
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+
+    /// Print the page itself to stdout, even on a terminal
+    #[arg(long)]
+    pub(crate) body: bool,
+
+    /// How long a call may ring, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = parse_seconds)]
+    pub(crate) timeout: Duration,
+}
+
+/// Flags of `tour`.
+#[derive(Args, Debug)]
+pub(crate) struct TourFlags {
+    /// One stop only
+    #[arg(value_name = "STOP")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=crate::cmd::tour::LAST_STOP))]
+    pub(crate) stop: Option<u64>,
+
+    /// Where the simulated line's luck comes from
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
 /// Flags of `sockets`.
 #[derive(Args, Debug)]
 pub(crate) struct SocketsFlags {
@@ -179,6 +213,14 @@ fn parse_dns(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "write ADDR or ADDR:PORT, IPv6 with a port in brackets".to_owned())
 }
 
+/// Seconds, from a tenth of one to an hour.
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("write seconds, from 0.1 to 3600".to_owned()),
+    }
+}
+
 /// An IPv4 network with room for the host number 100.
 fn parse_net(text: &str) -> Result<(Ipv4Addr, u8), String> {
     let usage = || "write an IPv4 network, as 10.0.2.0/24".to_owned();
@@ -204,7 +246,7 @@ pub(crate) fn report(error: &clap::Error) -> u8 {
     }
     let command = std::env::args().nth(1).unwrap_or_default();
     let help = match command.as_str() {
-        "run" | "sockets" | "doctor" => format!("switchboard {command} --help"),
+        "run" | "open" | "tour" | "sockets" | "doctor" => format!("switchboard {command} --help"),
         _ => "switchboard --help".to_owned(),
     };
     say::error(format_args!("{} (see {help})", one_line(error)));

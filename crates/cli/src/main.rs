@@ -37,6 +37,8 @@ fn main() -> ExitCode {
     };
     let code = match arguments.command {
         Command::Run(flags) => cmd::run::main(&flags),
+        Command::Open(flags) => cmd::open::main(&flags),
+        Command::Tour(flags) => cmd::tour::main(&flags),
         Command::Sockets(flags) => cmd::sockets::main(&flags),
         Command::Doctor(flags) => cmd::doctor::main(&flags),
     };

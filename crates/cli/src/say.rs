@@ -24,6 +24,11 @@ pub(crate) fn notice(text: impl Display) {
     }
 }
 
+/// A line of a story that was asked for.
+pub(crate) fn story(text: impl Display) {
+    line(text);
+}
+
 /// A whole line in one write, so that lines of the program do not cut it. A closed stderr is
 /// nobody's error here.
 fn line(text: impl Display) {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use switchboard_core::{Cidr, Config, Entropy, Event, Incoming, Readiness, Stack, TcpId};
+use switchboard_core::{Cidr, Config, Entropy, Event, FlowId, Incoming, Readiness, Stack, TcpId};
 use switchboard_wire::Instant;
 
 use crate::app::{App, Context, Owners, Wake};
@@ -12,12 +12,17 @@ use crate::rng::Seed;
 /// Events that one input may cause before it counts as a flood, for each socket of the host.
 const EVENTS_PER_SOCKET_MAX: usize = 64;
 
+/// The same for sockets that no application owns, all together: those of direct calls.
+const UNOWNED_EVENTS_MAX: usize = 1 << 20;
+
 /// A machine.
 pub struct Host {
     name: String,
     stack: Stack,
     apps: Vec<Box<dyn App>>,
     owners: Owners,
+    /// Flows to any address that wait for a verdict, oldest first.
+    incoming: Vec<FlowId>,
     /// Packets that the world has handed over and taken, to compare with the stack's count.
     pub(crate) packets_in: u64,
     pub(crate) packets_out: u64,
@@ -48,6 +53,7 @@ impl Host {
             stack: Stack::new(config, Entropy::from_seed(seed.expand())),
             apps: Vec::new(),
             owners: Owners::default(),
+            incoming: Vec::new(),
             packets_in: 0,
             packets_out: 0,
         }
@@ -91,6 +97,11 @@ impl Host {
             .any(|own| own.address == address)
     }
 
+    /// Takes the flows to any address that wait for a verdict, oldest first.
+    pub fn take_incoming(&mut self) -> Vec<FlowId> {
+        std::mem::take(&mut self.incoming)
+    }
+
     /// Connections that its applications hold.
     pub(crate) fn open_connections(&self) -> impl Iterator<Item = TcpId> {
         self.owners.tcp.keys().copied()
@@ -128,9 +139,10 @@ impl Host {
         let sockets = self.owners.tcp.len() + self.owners.udp.len() + self.owners.listeners.len();
         let limit = EVENTS_PER_SOCKET_MAX * (sockets + 1);
         let mut polled = 0;
+        let mut unowned = 0;
         while let Some(event) = self.stack.poll_event() {
             polled += 1;
-            if polled > limit {
+            if polled - unowned > limit || unowned > UNOWNED_EVENTS_MAX {
                 oracles.note(now, Err(format!("{}: a flood of events", self.name)));
                 return false;
             }
@@ -145,14 +157,21 @@ impl Host {
                 Event::Udp(id, readiness) => {
                     (self.owners.udp.get(&id).copied(), Wake::Udp(id, readiness))
                 }
-                Event::Incoming(Incoming::Tcp { .. } | Incoming::Udp { .. })
-                | Event::FlowGone(_)
-                | Event::EchoRequested => continue,
+                Event::Incoming(Incoming::Tcp { id, .. } | Incoming::Udp { id, .. }) => {
+                    self.incoming.push(id);
+                    continue;
+                }
+                Event::FlowGone(id) => {
+                    self.incoming.retain(|waiting| *waiting != id);
+                    continue;
+                }
+                Event::EchoRequested => continue,
             };
             check_event(now, oracles, &self.name, why);
             // A connection that still waits in its listener's backlog has no owner yet.
-            if let Some(me) = owner {
-                self.wake(now, oracles, me, why);
+            match owner {
+                Some(me) => self.wake(now, oracles, me, why),
+                None => unowned += 1,
             }
         }
         polled > 0

@@ -40,5 +40,7 @@ pub mod world;
 pub use failure::Failure;
 pub use link::{Conditions, Fate, Fault, Link, LinkStats};
 pub use rng::{Chance, Rng, Seed};
+/// The stack that every host runs: what a caller of [`World::call`] needs.
+pub use switchboard_core as stack;
 pub use trace::Trace;
 pub use world::{HostId, World};

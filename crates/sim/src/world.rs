@@ -196,6 +196,11 @@ impl World {
         &self.hosts[id.0]
     }
 
+    /// Takes the flows that wait for a verdict on a host that takes any address.
+    pub fn take_incoming(&mut self, host: HostId) -> Vec<switchboard_core::FlowId> {
+        self.hosts[host.0].take_incoming()
+    }
+
     /// The clock.
     #[must_use]
     pub const fn now(&self) -> Instant {
@@ -405,6 +410,18 @@ impl World {
         self.oracles.note(self.now, Err(what));
     }
 
+    /// Who has that address; else the first neighbour of `from` that takes any.
+    fn next_hop(&self, from: HostId, address: IpAddr) -> Option<HostId> {
+        let owner = self.hosts.iter().position(|h| h.has_address(address));
+        let router = || {
+            self.hosts.iter().enumerate().position(|(index, host)| {
+                let to = HostId(index);
+                host.stack().config().any_address && self.links.contains_key(&Way { from, to })
+            })
+        };
+        owner.or_else(router).map(HostId)
+    }
+
     /// What leaves a stack: cut and summed, then each packet onto its link.
     fn transmit(&mut self, from: HostId, transmit: Transmit) {
         let mtu = self.hosts[from.0].stack().config().mtu;
@@ -415,10 +432,7 @@ impl World {
                 .sent(&packet, mtu)
                 .map_err(|what| format!("{}: {what}", self.hosts[from.0].name()));
             self.oracles.note(self.now, found);
-            let to = destination(&packet).and_then(|address| {
-                let index = self.hosts.iter().position(|h| h.has_address(address))?;
-                Some(HostId(index))
-            });
+            let to = destination(&packet).and_then(|address| self.next_hop(from, address));
             match to {
                 Some(to) => self.put_on_link(Way { from, to }, packet),
                 None => self.trace.record(Entry {
