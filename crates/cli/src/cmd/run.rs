@@ -60,7 +60,6 @@ async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> io::Result<En
     let mut hints = Hints::default();
     let ended = tokio::select! {
         ended = start.run(flags.program.wait, |news| match news {
-            News::Started { .. } => {}
             News::LoopbackRefused { port, program } => {
                 if !world.explains_loopback(port, program.as_ref()) {
                     hints.refused(port, program.as_ref());

@@ -38,8 +38,6 @@ pub(super) enum FromAgent {
     Refused(SetupError),
     /// Something that is not fatal, for the person.
     Warning(String),
-    /// CMD runs.
-    Started { pid: u32 },
     /// CMD could not be executed: the error of `execve(2)`.
     NotStarted { errno: i32 },
     /// CMD was stopped (Ctrl-Z).

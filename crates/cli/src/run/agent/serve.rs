@@ -37,10 +37,7 @@ pub(super) fn run(channel: &Channel, plan: &Plan) {
         // No packet sockets in this kernel: then such calls fail without a hint.
         refused_calls: RefusedCalls::watch().ok(),
     };
-    let pid = program.as_raw().unsigned_abs();
-    if agent.tell(&FromAgent::Started { pid }) {
-        while agent.turn(&children) {}
-    }
+    while agent.turn(&children) {}
     agent.end();
 }
 

@@ -79,11 +79,6 @@ pub(crate) enum Ended {
 /// Something about CMD that others may want to know.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// It runs.
-    Started {
-        /// Its process id.
-        pid: u32,
-    },
     /// A program called its own localhost where nobody listens.
     LoopbackRefused { port: u16, program: Option<Program> },
 }
@@ -123,7 +118,6 @@ impl Start {
                 }
                 message = self.link.next() => match message? {
                     None => return Ok(ended.unwrap_or(Ended::AgentLost)),
-                    Some(FromAgent::Started { pid }) => tell(News::Started { pid }),
                     Some(FromAgent::NotStarted { errno }) => return Ok(Ended::NotStarted(errno)),
                     Some(FromAgent::Stopped) => stop_too(),
                     Some(FromAgent::LoopbackRefused { port, program: holder }) => {
