@@ -59,7 +59,10 @@ fn numbers_before(line: &str, mark: &str, by: &str) -> String {
 }
 
 fn has_curl() -> bool {
-    let found = std::process::Command::new("curl").arg("-V").output().is_ok();
+    let found = std::process::Command::new("curl")
+        .arg("-V")
+        .output()
+        .is_ok();
     if !found {
         eprintln!("skipped: needs curl");
     }
@@ -148,7 +151,9 @@ fn the_programs_localhost_is_the_hosts_when_asked_for() {
         let (mut stream, _) = host.accept().unwrap();
         let mut request = [0; 1024];
         assert!(stream.read(&mut request).unwrap() > 0);
-        stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nthe host's\n").unwrap();
+        stream
+            .write_all(b"HTTP/1.0 200 OK\r\n\r\nthe host's\n")
+            .unwrap();
     });
     let output = run_sh(&["--localhost", &port.to_string()], &script);
     assert_eq!(stdout(&output), "the host's\n", "{}", stderr(&output));
@@ -164,7 +169,16 @@ fn a_published_port_reaches_the_program_and_sockets_shows_it() {
     let port = free.local_addr().unwrap().port();
     drop(free);
     let mut command = switchboard();
-    command.args(["run", "-p", &format!("{port}:80"), "--", "nc", "-l", "10.0.2.100", "80"]);
+    command.args([
+        "run",
+        "-p",
+        &format!("{port}:80"),
+        "--",
+        "nc",
+        "-l",
+        "10.0.2.100",
+        "80",
+    ]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let begun = Instant::now();
@@ -172,7 +186,9 @@ fn a_published_port_reaches_the_program_and_sockets_shows_it() {
     let mut stream = loop {
         std::thread::sleep(Duration::from_millis(100));
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
         child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
         if matches!(stream.read(&mut [0]), Ok(1)) {
             break stream;
@@ -182,9 +198,15 @@ fn a_published_port_reaches_the_program_and_sockets_shows_it() {
     let pid = child.id().to_string();
     let table = switchboard().args(["sockets", &pid]).output().unwrap();
     let table = stdout(&table);
-    assert!(table.starts_with(&format!("Sockets of run {pid}: nc -l")), "{table}");
+    assert!(
+        table.starts_with(&format!("Sockets of run {pid}: nc -l")),
+        "{table}"
+    );
     assert!(table.contains("tcp://10.0.2.100:80 "), "{table}");
-    let json = switchboard().args(["sockets", &pid, "--json"]).output().unwrap();
+    let json = switchboard()
+        .args(["sockets", &pid, "--json"])
+        .output()
+        .unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(json["pid"].to_string(), pid);
     assert!(json["sockets"].as_array().unwrap().len() > 1);
@@ -192,7 +214,12 @@ fn a_published_port_reaches_the_program_and_sockets_shows_it() {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     drop(child.stdin.take());
     let mut heard = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut heard).unwrap();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut heard)
+        .unwrap();
     assert_eq!(heard, "to the program");
     child.wait().unwrap();
     let gone = switchboard().args(["sockets", &pid]).output().unwrap();
@@ -242,5 +269,8 @@ fn a_recording_names_the_program() {
     assert_eq!(bytes[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
     let text = String::from_utf8_lossy(&bytes);
     assert!(text.contains("curl["), "no program in the comments");
-    assert!(text.contains("] switchboard.internal"), "no name in the comments");
+    assert!(
+        text.contains("] switchboard.internal"),
+        "no name in the comments"
+    );
 }

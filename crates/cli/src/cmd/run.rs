@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::flags::RunFlags;
 use crate::run::relay::{Ended, News, Setup, set_up};
-use crate::run::{Plan, SetupError};
+use crate::run::{Plan, SetupError, confine};
 use crate::{RUN_FAILED, machine, say};
 
 use localhost::Hints;
@@ -57,6 +57,10 @@ async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> io::Result<En
     let start = setup.into_start()?;
     let world = World::begin(flags, plan, tun, start.link()).await?;
     world.open_ways_in(flags, plan, listeners).await?;
+    if let Some(file) = world.control_file() {
+        start.remove_at_end(file).await?;
+    }
+    confine().map_err(io::Error::other)?;
     let mut hints = Hints::default();
     let ended = tokio::select! {
         ended = start.run(flags.program.wait, |news| match news {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use client::{AskError, ask};
 pub(crate) use directory::runs;
-pub(crate) use server::ControlSocket;
+pub(crate) use server::serve;
 
 /// What a run says of itself and its sockets: the answer to `GET /sockets`.
 #[derive(Debug, Serialize, Deserialize)]

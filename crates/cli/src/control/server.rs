@@ -13,12 +13,6 @@ use tokio::net::UnixListener;
 
 use super::{RunReport, directory};
 
-/// A control socket; its file is gone when this is dropped.
-#[derive(Debug)]
-pub(crate) struct ControlSocket {
-    path: PathBuf,
-}
-
 #[derive(Clone)]
 struct Run {
     registry: Registry,
@@ -26,35 +20,28 @@ struct Run {
     since: Instant,
 }
 
-impl ControlSocket {
-    /// Listens and answers from now on, on the current runtime.
-    ///
-    /// # Errors
-    ///
-    /// No directory for it, or the socket's own.
-    pub(crate) fn serve(registry: Registry, command: &str) -> io::Result<Self> {
-        let pid = std::process::id();
-        let path = directory::make()?.join(format!("{pid}.sock"));
-        // Left behind by a relay of the same number that was killed.
-        let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path)?;
-        let run = Run {
-            registry,
-            command: command.into(),
-            since: Instant::now(),
-        };
-        let router = Router::new()
-            .route("/sockets", get(sockets))
-            .with_state(run);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { path })
-    }
-}
-
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
+/// Listens and answers from now on, on the current runtime. Returns the socket's file, which
+/// is somebody else's to remove.
+///
+/// # Errors
+///
+/// No directory for it, or the socket's own.
+pub(crate) fn serve(registry: Registry, command: &str) -> io::Result<PathBuf> {
+    let pid = std::process::id();
+    let path = directory::make()?.join(format!("{pid}.sock"));
+    // Left behind by a run of the same number that was killed, agent and all.
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path)?;
+    let run = Run {
+        registry,
+        command: command.into(),
+        since: Instant::now(),
+    };
+    let router = Router::new()
+        .route("/sockets", get(sockets))
+        .with_state(run);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(path)
 }
 
 async fn sockets(State(run): State<Run>) -> Json<RunReport<SocketRow>> {

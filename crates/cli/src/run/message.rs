@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use switchboard_wire::Protocol;
@@ -14,6 +15,8 @@ pub(super) enum ToAgent {
     MapsWritten,
     /// Start CMD.
     Start,
+    /// Remove this file when the run is over: the relay, confined, cannot.
+    RemoveAtEnd(PathBuf),
     /// Send this signal to CMD.
     Signal(i32),
     /// Who holds the socket at `inner` that talks to `outer`?

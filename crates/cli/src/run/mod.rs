@@ -14,6 +14,7 @@
 pub(crate) mod agent;
 mod caller;
 mod channel;
+mod confine;
 pub(crate) mod host;
 mod message;
 mod network;
@@ -22,6 +23,7 @@ pub(crate) mod relay;
 mod signals;
 mod user_map;
 
+pub(crate) use confine::confine;
 pub(crate) use message::{SetupError, Step};
 
 pub(crate) use network::Network;

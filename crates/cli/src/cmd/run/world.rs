@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use switchboard::{Clock, Net};
@@ -16,7 +17,7 @@ use switchboard_gateway::{
 use super::explain::{Explainer, Own};
 use super::onlooker::Recorder;
 use super::record::Recording;
-use crate::control::ControlSocket;
+use crate::control;
 use crate::flags::RunFlags;
 use crate::run::relay::AgentLink;
 use crate::run::{Network, Plan, host};
@@ -28,8 +29,8 @@ pub(super) struct World {
     gateway: Arc<Gateway>,
     explainer: Option<Explainer>,
     recording: Option<Recording>,
-    /// Its file goes when the run does.
-    _control: Option<ControlSocket>,
+    /// The control socket's file, if there is one.
+    control: Option<PathBuf>,
 }
 
 impl World {
@@ -71,7 +72,7 @@ impl World {
         }
         let running = gateway.clone();
         tokio::spawn(async move { running.run().await });
-        let control = ControlSocket::serve(gateway.registry(), &command_line(flags));
+        let control = control::serve(gateway.registry(), &command_line(flags));
         let control = control.map_err(|error| {
             say::notice(format_args!(
                 "`switchboard sockets` will not find this run: {error}"
@@ -82,7 +83,7 @@ impl World {
             gateway,
             explainer,
             recording,
-            _control: control.ok(),
+            control: control.ok(),
         })
     }
 
@@ -118,6 +119,11 @@ impl World {
             self.gateway.serve_inside_listener(listener, target)?;
         }
         Ok(())
+    }
+
+    /// The control socket's file.
+    pub(super) fn control_file(&self) -> Option<PathBuf> {
+        self.control.clone()
     }
 
     /// Every socket of the run.

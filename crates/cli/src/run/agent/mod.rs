@@ -31,8 +31,17 @@ pub(super) fn main(channel: &Channel, plan: &Plan) {
         let _ = channel.send(&FromAgent::Refused(error), &[]);
         return;
     }
-    if let Ok(Some((ToAgent::Start, _))) = channel.receive() {
-        serve::run(channel, plan);
+    let mut at_end = Vec::new();
+    loop {
+        match channel.receive() {
+            Ok(Some((ToAgent::RemoveAtEnd(path), _))) => at_end.push(path),
+            Ok(Some((ToAgent::Start, _))) => break serve::run(channel, plan),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    for path in at_end {
+        let _ = std::fs::remove_file(path);
     }
 }
 

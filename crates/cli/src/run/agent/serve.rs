@@ -105,7 +105,7 @@ impl Agent<'_> {
                 let sockets = asked.and_then(Result::ok).unwrap_or(0);
                 self.tell(&FromAgent::Unsent { sockets })
             }
-            Ok(Some((ToAgent::MapsWritten | ToAgent::Start, _))) => true,
+            Ok(Some((ToAgent::MapsWritten | ToAgent::Start | ToAgent::RemoveAtEnd(_), _))) => true,
             Ok(None) | Err(_) => false,
         }
     }

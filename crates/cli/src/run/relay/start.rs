@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -100,6 +101,15 @@ impl Start {
     /// For whoever looks for holders of sockets.
     pub(crate) fn link(&self) -> AgentLink {
         self.link.clone()
+    }
+
+    /// Has a file removed when the run is over, however it ends.
+    ///
+    /// # Errors
+    ///
+    /// The channel to the agent failed.
+    pub(crate) async fn remove_at_end(&self, path: PathBuf) -> io::Result<()> {
+        self.link.tell(&ToAgent::RemoveAtEnd(path)).await
     }
 
     /// Starts CMD and stays with it: signals are passed on, a stop is shared, and with `wait`
