@@ -56,6 +56,8 @@ impl Connection {
         }
         connection.restart_after_idle(now);
         push(connection, room);
+        // Whoever asks whether it may send, and is told no, waits without another attempt.
+        connection.writer_waits |= connection.send_room(&self.env) == 0;
         connection.settle(now, &self.env);
         Ok(room)
     }
