@@ -11,12 +11,13 @@ use switchboard_wire::ip::Fragment;
 use switchboard_wire::ipv4::Ipv4Header;
 use switchboard_wire::ipv6::{FragmentHeader, Ipv6Header};
 use switchboard_wire::packet::{Checksum, PartialChecksum};
-use switchboard_wire::tcp::{self, Flags, TcpHeader, TcpOptions, Timestamps};
+use switchboard_wire::tcp::{self, Flags, TcpHeader, TcpOptions, TcpSegment, Timestamps};
 use switchboard_wire::udp::{self, UdpHeader};
-use switchboard_wire::{Instant, IpProtocol, RxPacket, Transmit, checksum, offload};
+use switchboard_wire::{Instant, IpPacket, IpProtocol, RxPacket, Transmit, checksum, offload};
 
 use super::host::{Host, OWN_V4, OWN_V6, Seen};
 use super::input::Input;
+use super::pattern;
 
 const PEER_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
 const PEER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x64);
@@ -178,13 +179,9 @@ pub fn segment(input: &mut Input<'_>, host: &Host) -> RxPacket {
     let mut transport = Vec::new();
     header.emit(&mut transport);
     let pair = (seen.far.ip(), seen.near.ip());
-    let octets = packet(
-        pair,
-        IpProtocol::TCP,
-        &transport,
-        &TEXT[..len],
-        tcp::CHECKSUM_AT,
-    );
+    // The text of a SYN begins behind the number that the SYN takes.
+    let text = pattern::text(header.seq.wrapping_add(u32::from(flags.syn())), len);
+    let octets = packet(pair, IpProtocol::TCP, &transport, &text, tcp::CHECKSUM_AT);
     let mut packet = received(octets);
     if len == 9_000 {
         packet.segment_size = NonZeroU16::new(1448);
@@ -361,18 +358,37 @@ pub fn mutate(input: &mut Input<'_>, packet: RxPacket) -> RxPacket {
     if input.one_in(8) {
         octets.truncate(usize::from(input.u8()));
     }
-    let mut packet = RxPacket {
-        checksum: packet.checksum,
+    let is_repaired = !input.one_in(4);
+    if is_repaired {
+        repair_ipv4(&mut octets);
+    }
+    let checksum = if is_repaired {
+        Checksum::Verified
+    } else {
+        packet.checksum
+    };
+    if checksum == Checksum::Verified {
+        repair_text(&mut octets);
+    }
+    RxPacket {
+        checksum,
         segment_size: packet.segment_size,
         ..received(octets)
-    };
-    if !input.one_in(4) {
-        let mut octets = packet.bytes.to_vec();
-        repair_ipv4(&mut octets);
-        packet.bytes = octets.into();
-        packet.checksum = Checksum::Verified;
     }
-    packet
+}
+
+/// Makes a segment's text that of its sequence number: the peer may lie about everything but
+/// what it says.
+fn repair_text(octets: &mut [u8]) {
+    let found = IpPacket::parse(octets).ok().and_then(|ip| {
+        let segment = TcpSegment::parse(&ip, Checksum::Verified).ok()?;
+        let is_tcp = ip.protocol == IpProtocol::TCP && ip.fragment.is_none();
+        is_tcp.then_some((segment.header, segment.text_at, segment.text.len()))
+    });
+    if let Some((header, at, len)) = found {
+        let first = header.seq.wrapping_add(u32::from(header.flags.syn()));
+        octets[at..at + len].copy_from_slice(&pattern::text(first, len));
+    }
 }
 
 /// Makes an IPv4 header's checksum right.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use switchboard_core::config::{Cidr, Config, Offloads};
@@ -11,6 +12,7 @@ use switchboard_core::event::{Event, Incoming};
 use switchboard_core::limits::Limits;
 use switchboard_core::socket::{FlowId, ListenerId, TcpId, UdpId};
 use switchboard_core::{Stack, TcpOptions, UdpOptions};
+use switchboard_wire::line::PacketLine;
 use switchboard_wire::offload::cut;
 use switchboard_wire::packet::Checksum;
 use switchboard_wire::tcp::TcpSegment;
@@ -18,6 +20,7 @@ use switchboard_wire::udp::UdpDatagram;
 use switchboard_wire::{Instant, IpPacket, IpProtocol, RxPacket, Transmit};
 
 use super::input::Input;
+use super::pattern::{Reader, is_text};
 
 /// Our own addresses.
 pub const OWN_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
@@ -52,11 +55,18 @@ pub struct Host {
     pub stack: Stack,
     pub now: Instant,
     pub tcp: Vec<TcpId>,
+    /// What the application has sent and read of its connections.
+    pub streams: BTreeMap<TcpId, Stream>,
+    /// Initial sequence numbers of the connections that the stack has opened or answered.
+    initial: BTreeMap<(SocketAddr, SocketAddr), u32>,
     pub udp: Vec<UdpId>,
     pub listeners: Vec<ListenerId>,
     pub flows: Vec<Flow>,
     pub seen: Vec<Seen>,
     pub recent: VecDeque<Vec<u8>>,
+    /// Whether peers say only what belongs at their sequence numbers, so that what is read
+    /// can be checked.
+    pub checks_text: bool,
     config: Config,
 }
 
@@ -76,6 +86,15 @@ thread_local! {
 /// How far the inputs of this thread came.
 pub fn reached() -> Reached {
     REACHED.with_borrow(Reached::clone)
+}
+
+/// One connection as its application knows it.
+#[derive(Default)]
+pub struct Stream {
+    /// Octets that the stack took.
+    pub sent: u32,
+    /// What came out.
+    pub reader: Reader,
 }
 
 /// A flow that waits for a verdict.
@@ -138,11 +157,14 @@ impl Host {
             stack: Stack::new(config.clone(), Entropy::from_seed([input.u8(); 32])),
             now: Instant::from_millis(1),
             tcp: Vec::new(),
+            streams: BTreeMap::new(),
+            initial: BTreeMap::new(),
             udp: Vec::new(),
             listeners: Vec::new(),
             flows: Vec::new(),
             seen: Vec::new(),
             recent: VecDeque::new(),
+            checks_text: true,
             config,
         };
         for address in [IpAddr::from(OWN_V4), IpAddr::from(OWN_V6)] {
@@ -163,11 +185,13 @@ impl Host {
 
     pub fn receive(&mut self, mut packet: RxPacket) {
         packet.arrived = self.now;
+        self.tell(|| format!("<-  {}", PacketLine(&packet.bytes)));
         self.stack.handle_packet(self.now, packet);
         self.settle();
     }
 
     pub fn advance(&mut self, by: Duration) {
+        self.tell(|| format!("{by:?} pass"));
         self.now += by;
         self.stack.handle_timeout(self.now);
         self.settle();
@@ -207,6 +231,7 @@ impl Host {
             self.check_transmit(&transmit);
         }
         while let Some(event) = self.stack.poll_event() {
+            self.tell(|| format!("event {event:?}"));
             match event {
                 Event::Incoming(Incoming::Tcp { id, .. }) => self.flows.push(Flow::Tcp(id)),
                 Event::Incoming(Incoming::Udp { id, .. }) => self.flows.push(Flow::Udp(id)),
@@ -264,7 +289,17 @@ impl Host {
         }
     }
 
+    /// Prints what happens, if `SWITCHBOARD_FUZZ_TRACE` is set: for looking at one input.
+    pub fn tell(&self, what: impl FnOnce() -> String) {
+        static IS_WANTED: LazyLock<bool> =
+            LazyLock::new(|| std::env::var_os("SWITCHBOARD_FUZZ_TRACE").is_some());
+        if *IS_WANTED {
+            eprintln!("{:>20}  {}", self.now.to_string(), what());
+        }
+    }
+
     fn check_packet(&mut self, octets: &[u8]) {
+        self.tell(|| format!("->  {}", PacketLine(octets)));
         let ip = IpPacket::parse(octets).expect("the stack sends legal packets");
         assert_eq!(ip.complaint, None);
         if !self.config.any_address {
@@ -289,6 +324,13 @@ impl Host {
         let header = &segment.header;
         let near = SocketAddr::new(ip.source, header.source_port);
         let far = SocketAddr::new(ip.destination, header.destination_port);
+        if header.flags.syn() {
+            self.initial.insert((near, far), header.seq);
+        }
+        if let Some(initial) = self.initial.get(&(near, far)) {
+            let at = header.seq.wrapping_sub(*initial).wrapping_sub(1);
+            assert!(is_text(at, segment.text), "not the octets that were sent");
+        }
         let ends = u32::from(header.flags.syn()) + u32::from(header.flags.fin());
         let seen = Seen {
             near,
@@ -331,6 +373,7 @@ impl Host {
     /// The application lets go of everything; nobody answers any more. In the end nothing may
     /// be left: no socket, no octet, no deadline.
     pub fn finish(mut self) {
+        self.tell(|| "the application lets go".to_string());
         for id in std::mem::take(&mut self.tcp) {
             let _ = self.stack.call_tcp_close(self.now, id);
         }

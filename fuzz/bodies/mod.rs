@@ -7,6 +7,7 @@
 mod craft;
 mod host;
 mod input;
+mod pattern;
 mod program;
 mod wire;
 

@@ -13,16 +13,16 @@ use switchboard_wire::{Instant, RxPacket};
 use super::craft;
 use super::host::{Flow, Host, OWN_V4, OWN_V6};
 use super::input::Input;
+use super::pattern;
 
 /// Steps of one program.
 const STEPS_MAX: usize = 400;
-
-static TEXT: [u8; 1 << 20] = [b','; 1 << 20];
 
 /// Random packets.
 pub fn random(octets: &[u8]) {
     let mut input = Input::new(octets);
     let mut host = Host::new(&mut input);
+    host.checks_text = false;
     for _ in 0..STEPS_MAX {
         if input.is_empty() {
             break;
@@ -134,9 +134,10 @@ fn somebody(input: &mut Input<'_>) -> SocketAddr {
     SocketAddr::new(input.pick(&peers), input.pick(&[40_000, 80, 53]))
 }
 
-fn text(input: &mut Input<'_>) -> Bytes {
-    let len = input.pick(&[1, 100, 1448, 10_000, 100_000, 0, 1 << 20]);
-    Bytes::from_static(&TEXT[..len])
+/// The next octets of a stream, of which `sent` are sent.
+fn text(input: &mut Input<'_>, sent: u32) -> Bytes {
+    let len = input.pick(&[1, 100, 1448, 10_000, 100_000, 0, pattern::LEN_MAX]);
+    pattern::text(sent, len)
 }
 
 fn tcp_options(input: &mut Input<'_>) -> TcpOptions {
@@ -166,20 +167,29 @@ fn call_tcp(input: &mut Input<'_>, host: &mut Host) {
         return;
     };
     let id = host.tcp[at];
+    host.tell(|| format!("app call {kind} of {:?}", host.stack.tcp_endpoints(id)));
     match kind {
         0..=6 => {
-            let mut text = text(input);
+            let stream = host.streams.entry(id).or_default();
+            let mut text = text(input, stream.sent);
             let before = text.len();
             if let Ok(taken) = host.stack.call_tcp_send(now, id, &mut text) {
                 assert_eq!(taken + text.len(), before);
+                stream.sent = stream.sent.wrapping_add(taken as u32);
             }
         }
         7..=9 => {
             let max = input.pick(&[1, 1000, 1 << 20]);
+            let stream = host.streams.entry(id).or_default();
             for _ in 0..input.u8() % 16 {
-                if !matches!(host.stack.call_tcp_receive(now, id, max), Ok(chunk) if !chunk.is_empty())
-                {
-                    break;
+                match host.stack.call_tcp_receive(now, id, max) {
+                    Ok(chunk) if !chunk.is_empty() => {
+                        assert!(chunk.len() <= max);
+                        if host.checks_text {
+                            stream.reader.read(&chunk);
+                        }
+                    }
+                    _ => break,
                 }
             }
         }
@@ -202,7 +212,11 @@ fn call_tcp(input: &mut Input<'_>, host: &mut Host) {
         _ => {
             let mut buffer = [0; 100];
             let _ = host.stack.call_tcp_peek(id, &mut buffer);
-            let _ = host.stack.call_tcp_send_slice(now, id, &TEXT[..700]);
+            let stream = host.streams.entry(id).or_default();
+            let text = pattern::text(stream.sent, 700);
+            if let Ok(taken) = host.stack.call_tcp_send_slice(now, id, &text) {
+                stream.sent = stream.sent.wrapping_add(taken as u32);
+            }
             let _ = host.stack.take_tcp_error(id);
             let _ = host.stack.tcp_info(id);
             let _ = host.stack.tcp_send_room(id);
@@ -282,7 +296,7 @@ fn call_udp(input: &mut Input<'_>, host: &mut Host) {
             let _ = host.stack.call_udp_connect(id, remote);
         }
         4 | 5 => {
-            let payload = text(input);
+            let payload = text(input, 0);
             let _ = host.stack.call_udp_send(now, id, payload, None);
         }
         6 => {

@@ -66,6 +66,19 @@ fn corpora_replay() {
     }
 }
 
+/// One input, for looking at: `SWITCHBOARD_FUZZ_INPUT` is its file; with
+/// `SWITCHBOARD_FUZZ_TRACE` set every packet and call is printed.
+#[test]
+fn one_input() {
+    let Some(path) = std::env::var_os("SWITCHBOARD_FUZZ_INPUT") else {
+        return;
+    };
+    let input = fs::read(path).expect("a readable file");
+    for (_, body) in TARGETS {
+        body(&input);
+    }
+}
+
 /// A small generator of its own: the inputs of a seed are the same everywhere.
 struct Random(u64);
 

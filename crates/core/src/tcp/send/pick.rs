@@ -165,10 +165,13 @@ impl Synchronized {
         })
     }
 
-    /// Octets that the congestion window has room for.
+    /// Octets that the congestion window has room for. One full segment may always be under
+    /// way (RFC 5681 section 3.1, LW): the segment size may have grown beyond the window, and
+    /// with nothing under way no acknowledgement would ever open it.
     pub(crate) fn congestion_room(&self) -> u32 {
-        let pipe = self.loss.pipe(&self.snd, self.smss());
-        self.congestion.cwnd().saturating_sub(pipe)
+        let smss = self.smss();
+        let pipe = self.loss.pipe(&self.snd, smss);
+        self.congestion.cwnd().max(smss).saturating_sub(pipe)
     }
 }
 

@@ -251,3 +251,25 @@ fn a_long_fat_path_is_filled() {
     let took = pair.now.saturating_since(begun);
     assert!(took < Duration::from_millis(2_500), "{took:?}");
 }
+
+/// A path, or a clamp, that lets segments grow beyond the congestion window: the sender goes
+/// on. Found by fuzzing: it waited for room that only an acknowledgement could have made, with
+/// nothing under way and no timer set.
+#[test]
+fn a_segment_size_beyond_the_congestion_window_does_not_stop_the_sender() {
+    let mut setup = Setup::default();
+    setup.options.mss = Some(48);
+    let options = Options {
+        mss: Some(9_000),
+        ..Options::default()
+    };
+    let mut solo = Solo::established_with(&setup, options);
+    let now = solo.now;
+    setup.options.mss = None;
+    solo.end.connection().on_path_mtu(now, 8_960);
+    solo.end.connection().set_options(now, &setup.options);
+    assert_eq!(solo.send(&pattern(1_000)), 1_000);
+    let sent: usize = solo.hear().iter().map(|wire| wire.text.len()).sum();
+    assert_eq!(sent, 1_000);
+    assert!(solo.end.deadline().is_some());
+}
