@@ -36,6 +36,10 @@ pub struct Driver {
     sleep: Option<Pin<Box<Sleep>>>,
     /// What `sleep` is set to; `None` while it is not wanted.
     timer: Option<Instant>,
+    /// What `sleep` shall be set to, as the last turn left it.
+    wanted: Option<Instant>,
+    /// The last turn found the shard at its end.
+    has_ended: bool,
     linger_until: Option<Instant>,
     woken: WakeList,
 }
@@ -55,6 +59,8 @@ impl Driver {
             batch: Vec::with_capacity(BATCH),
             sleep: None,
             timer: None,
+            wanted: None,
+            has_ended: false,
             linger_until: None,
             woken: WakeList::default(),
         }
@@ -80,17 +86,11 @@ impl Driver {
     /// the device, the timer and the applications.
     fn one_batch(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         let cell = Arc::clone(&self.cell);
-        let clock = cell.clock();
         let mut shard = cell.lock(&mut self.woken);
+        // One moment for the whole batch: the clock is asked once.
+        let now = cell.clock().now();
 
-        let received = receive(
-            &mut shard,
-            cx,
-            &mut self.batch,
-            &|| clock.now(),
-            &mut self.woken,
-        );
-        let now = clock.now();
+        let received = receive(&mut shard, cx, &mut self.batch, &|| now, &mut self.woken);
         for packet in self.batch.drain(..) {
             shard.stack.handle_packet(now, packet);
         }
@@ -108,7 +108,9 @@ impl Driver {
             (Some(due), Some(until)) => Some(due.min(until)),
             (due, until) => due.or(until),
         };
-        shard.driver_sleeps(cx.waker(), self.timer_for(deadline), &mut self.woken);
+        self.wanted = self.timer_for(deadline);
+        self.has_ended = shard.ended().is_some();
+        shard.driver_sleeps(cx.waker(), self.wanted, &mut self.woken);
         None
     }
 
@@ -163,8 +165,8 @@ impl Driver {
     }
 
     /// Sets the timer. `true`: it has gone off already.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, wanted: Option<Instant>) -> bool {
-        let Some(wanted) = wanted else {
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(wanted) = self.wanted else {
             self.timer = None;
             return false;
         };
@@ -229,13 +231,10 @@ impl Future for Driver {
                 }
                 Turn::Idle => {}
             }
-            let (has_ended, wanted) = self
-                .cell
-                .ask(|shard| (shard.ended().is_some(), shard.timer()));
-            if has_ended {
+            if self.has_ended {
                 return Poll::Ready(());
             }
-            if !self.poll_timer(cx, wanted) {
+            if !self.poll_timer(cx) {
                 return Poll::Pending;
             }
         }

@@ -317,11 +317,6 @@ impl Shard {
         }
     }
 
-    /// What the driver's timer shall be set to.
-    pub(crate) fn timer(&self) -> Option<Instant> {
-        self.timer
-    }
-
     /// Calls the driver, whatever it sleeps for.
     pub(crate) fn wake_driver(&mut self, woken: &mut WakeList) {
         woken.extend(self.driver.take());
