@@ -113,7 +113,7 @@ async fn ping(
         hop_limit: None,
         octets: (0, 0),
     };
-    ping.request(first);
+    ping.request(first).await;
     ping.run(&mut requests).await;
     ping.context.tell(&Happening::FlowEnded {
         flow: ping.flow.clone(),
@@ -169,7 +169,7 @@ impl Ping {
         loop {
             tokio::select! {
                 request = requests.recv() => match request {
-                    Some(request) => self.request(request),
+                    Some(request) => self.request(request).await,
                     None => return,
                 },
                 ready = self.host.ready(Interest::READABLE | Interest::ERROR) => {
@@ -186,7 +186,7 @@ impl Ping {
         }
     }
 
-    fn request(&mut self, echo: IncomingEcho) {
+    async fn request(&mut self, echo: IncomingEcho) {
         let request = echo.request();
         let to = SocketAddr::new(request.destination, 0);
         let to = match destination::destination(&self.context.config, Transport::Echo, to) {
@@ -208,7 +208,7 @@ impl Ping {
         }
         let message = message(to, request.sequence, &request.payload);
         for _ in 0..2 {
-            match self.host.try_send_to(&message, to) {
+            match self.host.send_to(&message, to).await {
                 Ok(_) => {
                     self.octets.1 += message.len() as u64;
                     if self.unanswered.len() >= UNANSWERED_MAX {
@@ -216,8 +216,6 @@ impl Ping {
                     }
                     return self.unanswered.push(echo);
                 }
-                // No room: lost, as on any network.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) => {
                     // The error of an earlier request, told in passing: once more.
                     if self.errors() == 0 {

@@ -22,6 +22,7 @@ impl Connection {
             if connection.owes_window_update(&self.env) {
                 connection.ack.at_once();
             }
+            connection.writer_waits |= connection.send_room(&self.env) == 0;
             connection.wake_writer(&self.env);
             connection.settle(now, &self.env);
         }

@@ -218,6 +218,22 @@ fn a_full_queue_says_so_and_wakes_its_writer() {
     assert!(pair.a.connection().room() >= 5_000);
 }
 
+/// The one who filled the queue may have stopped at that, and only ask for readiness since.
+#[test]
+fn a_queue_that_was_filled_to_the_brim_wakes_who_only_asks() {
+    let mut setup = Setup::default();
+    setup.options.send_buffer = 20_000;
+    let mut pair = Pair::established(&setup, &Setup::default());
+    let now = pair.now;
+    let data = pattern(20_000);
+    assert_eq!(pair.a.connection().send_slice(now, &data).unwrap(), 20_000);
+    let ready = pair.a.connection().readiness();
+    assert!(!ready.contains(crate::Readiness::WRITABLE));
+    pair.a.signals = crate::Readiness::NONE;
+    pair.run(60 * MS);
+    assert!(pair.a.signals.contains(crate::Readiness::WRITABLE));
+}
+
 #[test]
 fn peek_leaves_what_it_shows() {
     let mut pair = Pair::plain();
