@@ -24,10 +24,12 @@ use crate::packets;
 use crate::rng::Seed;
 use crate::trace::{Entry, Trace};
 
-/// Steps in which no application gets anything done before a run counts as stuck.
-///
-/// A lone loss with the longest backoff costs tens of steps; an ACK loop costs any number.
-const STEPS_WITHOUT_PROGRESS_MAX: u64 = 20_000;
+/// Packets that arrive without any application getting anything done before a run counts as
+/// stuck: a lone loss with the longest backoff costs tens, an ACK loop any number.
+const PACKETS_WITHOUT_PROGRESS_MAX: u64 = 20_000;
+
+/// The same for steps of any kind. Thousands of connections in TIME-WAIT cost a step each.
+const STEPS_WITHOUT_PROGRESS_MAX: u64 = 1_000_000;
 
 /// Turns of draining one host after one input before it counts as a loop.
 const DRAIN_TURNS_MAX: u32 = 100_000;
@@ -79,6 +81,7 @@ pub struct World {
     trace: Trace,
     faults: BTreeMap<u64, Fault>,
     steps_without_progress: u64,
+    packets_at_progress: u64,
     progress_seen: u64,
     deadlines_at_once: (Instant, u32),
     packets_delivered: u64,
@@ -101,6 +104,7 @@ impl World {
             trace: Trace::default(),
             faults: BTreeMap::new(),
             steps_without_progress: 0,
+            packets_at_progress: 0,
             progress_seen: 0,
             deadlines_at_once: (Instant::ZERO, 0),
             packets_delivered: 0,
@@ -518,11 +522,14 @@ impl World {
             self.steps_without_progress += 1;
         } else {
             self.steps_without_progress = 0;
+            self.packets_at_progress = self.packets_delivered;
             self.progress_seen = progress;
         }
-        if self.steps_without_progress > STEPS_WITHOUT_PROGRESS_MAX {
+        let packets = self.packets_delivered - self.packets_at_progress;
+        let steps = self.steps_without_progress;
+        if packets > PACKETS_WITHOUT_PROGRESS_MAX || steps > STEPS_WITHOUT_PROGRESS_MAX {
             return Err(self.fail(format!(
-                "{STEPS_WITHOUT_PROGRESS_MAX} steps in which nothing got done"
+                "{packets} packets and {steps} steps in which nothing got done"
             )));
         }
         Ok(())

@@ -8,7 +8,7 @@ use switchboard_core::TcpOptions;
 use switchboard_wire::Instant;
 
 use super::{pair, server_endpoint};
-use crate::app::{Client, DatagramReceiver, DatagramSender, Plan, Server};
+use crate::app::{Client, Close, DatagramReceiver, DatagramSender, Plan, Server};
 use crate::failure::Failure;
 use crate::link::{Conditions, Fate};
 use crate::pattern::Direction;
@@ -105,7 +105,11 @@ impl Notes {
         let mut world = World::new(seed);
         let (client, server) = pair(&mut world, &self.conditions());
         let remote = server_endpoint(false, 7000);
-        let receiver = world.start(server, Server::new(remote, Plan::send(0), Some(1)));
+        let reader = Plan {
+            close: Close::AfterPeer,
+            ..Plan::send(0)
+        };
+        let receiver = world.start(server, Server::new(remote, reader, Some(1)));
         let plan = Plan {
             write: self.len,
             write_gap: self.gap,
