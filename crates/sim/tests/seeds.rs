@@ -16,6 +16,20 @@ fn two_hundred_random_worlds_keep_every_promise() {
     }
 }
 
+/// Seeds that once broke a promise: a window counted from a new SND.UNA (87, 98, 220),
+/// identifications that came again (5971), an outage longer than any user timeout (1045), a
+/// congestion window below one segment with nothing under way and no timer (29536).
+const ONCE_BROKEN: [u64; 6] = [87, 98, 220, 1_045, 5_971, 29_536];
+
+#[test]
+fn what_was_broken_once_stays_whole() {
+    for seed in ONCE_BROKEN {
+        if let Err(failure) = swarm::run(Seed(seed)) {
+            panic!("{}", failure.report());
+        }
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_ladder_octet_for_octet() {
     let run = |seed| {
