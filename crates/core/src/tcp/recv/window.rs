@@ -42,6 +42,12 @@ impl Synchronized {
         u32::try_from(free).unwrap_or(u32::MAX).min(1 << 30)
     }
 
+    /// The largest window that we ever announce: the buffer, or what the field can say.
+    fn largest_window(&self, env: &Env) -> usize {
+        let sayable = usize::from(u16::MAX) << self.agreed.receive_scale;
+        env.options.receive_buffer.min(sayable)
+    }
+
     /// Octets of memory that received text pins.
     pub(crate) fn receive_charge(&self) -> usize {
         let waiting = self
@@ -67,7 +73,7 @@ impl Synchronized {
     /// 3.8.6.2.2, the smaller of half the buffer and a segment. Small steps while the peer
     /// still has room would only cost segments.
     fn is_worth_telling(&self, more: u32, promised: u32, env: &Env) -> bool {
-        let limit = env.options.receive_buffer;
+        let limit = self.largest_window(env);
         let segment = usize::from(self.rcv.mss);
         if promised as usize >= limit / 2 {
             return true;
@@ -81,12 +87,10 @@ impl Synchronized {
         if !self.phase.receives() {
             return false;
         }
-        let limit = env.options.receive_buffer;
+        let limit = self.largest_window(env);
         let promised = self.rcv.edge.since(self.rcv.nxt) as usize;
-        // What the field cannot say is no news.
-        let most = u32::from(u16::MAX) << self.agreed.receive_scale;
-        let free = self.free_memory(env).min(most);
-        let more = (free as usize).saturating_sub(promised);
+        let free = (self.free_memory(env) as usize).min(limit);
+        let more = free.saturating_sub(promised);
         let segment = usize::from(self.rcv.mss);
         let worth = (limit / 4).min(UPDATE_SEGMENTS * segment);
         promised < limit / 2 && more >= worth.max(segment.min(limit / 2))

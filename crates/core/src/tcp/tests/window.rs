@@ -398,3 +398,30 @@ fn an_ack_at_the_right_edge_counts() {
     solo.say(Peer::seq(edge).ack(501));
     assert_eq!(solo.end.tcb().snd.flight(), 0);
 }
+
+/// Without window scaling the field says 65,535 at most, however large the buffer is: a reader
+/// that keeps up has no news for the peer, one that comes late has some.
+#[test]
+fn without_scaling_updates_are_rare_too() {
+    let mut solo = Solo::established(&Setup::default());
+    let mut at = 1;
+    for round in 0..100 {
+        solo.say(Peer::seq(at).ack(1).text(&[1; 1_460]));
+        at += 1_460;
+        solo.hear();
+        solo.wait(50 * MS);
+        let now = solo.now;
+        solo.end.connection().receive(now, 1 << 20).unwrap();
+        assert!(solo.hear().is_empty(), "round {round}");
+    }
+    let mut setup = small_buffer(60_000);
+    setup.options.quick_ack = true;
+    let mut solo = Solo::established(&setup);
+    for index in 0..30 {
+        solo.say(Peer::seq(1 + index * 1_460).ack(1).text(&[1; 1_460]));
+        solo.hear();
+    }
+    let now = solo.now;
+    while solo.end.connection().receive(now, 1 << 20).is_ok() {}
+    assert_eq!(solo.one().header.window, 60_000);
+}
