@@ -21,7 +21,7 @@ use crate::registry::Registry;
 /// How long an answer waits for the holder of the asking socket, so that it is found before
 /// the socket is gone. Long beside a look-up (tenths of a millisecond), short beside what a
 /// person notices.
-const HOLDER_GRACE: Duration = Duration::from_millis(20);
+const HOLDER_GRACE: Duration = Duration::from_millis(50);
 
 /// What every part of a gateway shares.
 pub(crate) struct Context {

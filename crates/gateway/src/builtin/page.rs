@@ -64,7 +64,8 @@ fn packets<S: Serializer>(lines: &[LadderLine], to: S) -> Result<S::Ok, S::Error
         packet: String,
     }
     to.collect_seq(lines.iter().map(|line| Packet {
-        ms: line.millis(),
+        // Whole microseconds.
+        ms: (line.millis() * 1000.0).round() / 1000.0,
         direction: line.arrow(),
         packet: line.text(Layout::WIDE).trim_end().to_owned(),
     }))
