@@ -59,7 +59,7 @@ pub enum Icmpv4Header {
     EchoReply(Echo),
     /// Type 3.
     DestinationUnreachable {
-        /// Why: see [`unreachable`].
+        /// Why: see [`mod@unreachable`].
         code: u8,
         /// Of code 4, the next link's MTU (RFC 1191 section 4); else zero.
         mtu: u16,

@@ -48,7 +48,7 @@ pub mod parameter_problem {
 pub enum Icmpv6Header {
     /// Type 1.
     DestinationUnreachable {
-        /// Why: see [`unreachable`].
+        /// Why: see [`mod@unreachable`].
         code: u8,
         /// Words of 8 octets that are quoted, if the sender says so (RFC 4884); else zero.
         quoted_words: u8,
