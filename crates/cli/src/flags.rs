@@ -36,6 +36,12 @@ pub(crate) enum Command {
     Sockets(SocketsFlags),
     /// Say what this machine lacks for `run`, with the exact fix.
     Doctor(DoctorFlags),
+    /// Print the manual page: of the whole, or of one command.
+    #[command(hide = true)]
+    Man(ManFlags),
+    /// Print a shell's completion script.
+    #[command(hide = true)]
+    Completion(CompletionFlags),
 }
 
 /// Flags of `run`, in the groups of its help.
@@ -163,6 +169,20 @@ pub(crate) struct DoctorFlags {
     /// Print an AppArmor profile that lets this command make user namespaces
     #[arg(long)]
     pub(crate) apparmor_profile: bool,
+}
+
+/// Flags of `man`.
+#[derive(Args, Debug)]
+pub(crate) struct ManFlags {
+    /// The command; without one, the whole
+    pub(crate) command: Option<String>,
+}
+
+/// Flags of `completion`.
+#[derive(Args, Debug)]
+pub(crate) struct CompletionFlags {
+    /// For which shell
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// A port of this machine that is the program's.

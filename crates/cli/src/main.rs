@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Command::Tour(flags) => cmd::tour::main(&flags),
         Command::Sockets(flags) => cmd::sockets::main(&flags),
         Command::Doctor(flags) => cmd::doctor::main(&flags),
+        Command::Man(flags) => cmd::paper::man(&flags),
+        Command::Completion(flags) => cmd::paper::completion(&flags),
     };
     ExitCode::from(code)
 }

@@ -43,9 +43,15 @@ pub(crate) fn ask(pid: u32, path: &str) -> Result<Bytes, AskError> {
         .build()
         .map_err(AskError::Host)?;
     runtime.block_on(async {
-        let stream = UnixStream::connect(directory::socket(pid)).await;
+        let file = directory::socket(pid);
+        let stream = UnixStream::connect(&file).await;
         let stream = stream.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NoRun(pid),
+            io::ErrorKind::ConnectionRefused => {
+                // Nobody listens: left behind by a run that was killed, agent and all.
+                let _ = std::fs::remove_file(&file);
+                AskError::NoRun(pid)
+            }
+            io::ErrorKind::NotFound => AskError::NoRun(pid),
             _ => AskError::Host(error),
         })?;
         let answer = get(stream, path).await;

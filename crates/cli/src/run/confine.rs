@@ -98,7 +98,9 @@ const HARMLESS: &[i64] = &[
     libc::SYS_getrandom,
     // The process itself and its threads.
     libc::SYS_getpid,
+    libc::SYS_getppid,
     libc::SYS_gettid,
+    libc::SYS_capget,
     libc::SYS_getuid,
     libc::SYS_geteuid,
     libc::SYS_getgid,

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::sock_diag::SockDiag;
 use crate::run::message::Holder;
@@ -43,7 +43,7 @@ impl Holders {
         inner: SocketAddr,
         outer: SocketAddr,
     ) -> Option<Holder> {
-        let inode = self.sock_diag.inode(tcp, inner, outer).ok()??;
+        let inode = self.inode(tcp, inner, outer)?;
         if let Some(holder) = self.remembered(inode) {
             return Some(holder);
         }
@@ -59,6 +59,19 @@ impl Holders {
         }
         self.read_all(inode);
         self.remembered(inode)
+    }
+
+    /// The inode of the socket itself; of one that waits to be accepted, its listener's.
+    fn inode(&mut self, tcp: bool, inner: SocketAddr, outer: SocketAddr) -> Option<u32> {
+        let inode = self.sock_diag.inode(tcp, inner, outer).ok()?;
+        if inode.is_some() || !tcp {
+            return inode;
+        }
+        let nobody = match inner {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        self.sock_diag.inode(tcp, inner, nobody).ok()?
     }
 
     /// The program of a socket that is closed already: known only while the run has but one,
