@@ -201,3 +201,18 @@ fn what_is_missing_is_said_in_one_line_and_doctor_agrees() {
         assert!(text.contains("TUN is missing (fix above)"), "{text}");
     }
 }
+
+/// The relay reads what strangers send; once everything stands it can do little else.
+#[test]
+fn the_relay_is_confined_and_the_program_is_not() {
+    if !can_run() {
+        return;
+    }
+    let script = "relay=$(awk '/^PPid:/ { print $2 }' /proc/$PPID/status); \
+                  for pid in $relay $$; do \
+                  grep -E '^(NoNewPrivs|Seccomp):' /proc/$pid/status; done; \
+                  grep '^CapPrm:' /proc/$relay/status";
+    let expected = "NoNewPrivs:\t1\nSeccomp:\t2\nNoNewPrivs:\t0\nSeccomp:\t0\n\
+                    CapPrm:\t0000000000000000\n";
+    assert_eq!(stdout(&run_sh(&[], script)), expected);
+}

@@ -30,6 +30,9 @@ const WAITING_MAX: usize = 4096;
 /// other outcome is told at once, before the program complains of it.
 const PAUSE: Duration = Duration::from_millis(4);
 
+/// How long the name of the program is waited for.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+
 /// Names remembered: address to what the directory said.
 const FOUND_MAX: usize = 1024;
 
@@ -135,9 +138,14 @@ struct Teller {
 impl Teller {
     async fn run(mut self, mut receiver: Receiver<News>) {
         while let Some(news) = receiver.recv().await {
-            if let News::Happening(at, Happening::FlowConnected { .. }) = &news {
+            if let News::Happening(at, Happening::FlowConnected { flow, .. }) = &news {
                 // Not a pause for each: what has waited long enough is told at once.
-                sleep_until(*at + PAUSE).await;
+                let mut until = *at + PAUSE;
+                sleep_until(until).await;
+                while !flow.is_holder_known() && until < *at + PAUSE_MAX {
+                    until += PAUSE;
+                    sleep_until(until).await;
+                }
             }
             let text = match news {
                 News::Happening(at, happening) => self.tell(at, &happening),

@@ -69,13 +69,15 @@ impl Agent<'_> {
         if is(0) && !self.obey() {
             return false;
         }
+        // Before the end of CMD is told: it may be why CMD ended.
+        if (is(1) || is(2)) && !self.report_refused_calls() {
+            return false;
+        }
         if is(1) {
             children.drain();
-            if !self.reap() {
-                return false;
-            }
+            return self.reap();
         }
-        !is(2) || self.report_refused_calls()
+        true
     }
 
     /// One order of the relay.

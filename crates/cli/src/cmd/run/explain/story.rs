@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchboard_gateway::{
-    Ending, Flow, FlowKey, FlowNumber, HandshakeRecorder, Happening, LadderLine, Program,
-    Resolution, Transport, ladder,
+    Direction, Ending, Flow, FlowKey, FlowNumber, HandshakeRecorder, Happening, LadderLine,
+    Program, Resolution, Transport, ladder,
 };
 use switchboard_wire::line::Layout;
 use switchboard_wire::{Endpoint, Protocol};
@@ -18,6 +18,8 @@ use crate::words;
 const TEXT_COLUMNS: usize = 66;
 /// Packets shown of a line that is being put through.
 const PACKETS_SHOWN: usize = 8;
+/// Less than this is not worth a figure.
+const INSTANT: Duration = Duration::from_micros(50);
 /// The port of the built-in web server.
 const WEB: u16 = 80;
 
@@ -168,15 +170,16 @@ impl Story {
             }),
             Transport::Udp | Transport::Echo => Vec::new(),
         };
-        let lines: Vec<String> = ladder(&packets)
-            .iter()
-            .take(PACKETS_SHOWN)
-            .map(packet_line)
-            .collect();
         let mut label = "5 line";
-        for line in lines {
-            raw(text, label, &line);
+        for line in ladder(&packets).iter().take(PACKETS_SHOWN) {
+            let words = packet_line(line);
+            raw(text, label, &words);
             label = "";
+            // The handshake is over with the caller's first packet that is no SYN.
+            let by_caller = (line.direction == Direction::Out) != flow.inward;
+            if by_caller && !words.contains("SYN") {
+                break;
+            }
         }
         step(text, label, outcome);
     }
@@ -236,6 +239,7 @@ fn outcome(flow: &Flow, happening: &Happening, who: &str) -> Option<String> {
     let (ip, port) = (flow.to.ip(), flow.to.port());
     Some(match happening {
         Happening::FlowConnected { elapsed, .. } => match flow.transport {
+            Transport::Tcp if *elapsed < INSTANT => "CONNECTED at once.".to_owned(),
             Transport::Tcp => format!("CONNECTED in {}.", millis(*elapsed)),
             _ => "no line needed: UDP sends, and hopes.".to_owned(),
         },
