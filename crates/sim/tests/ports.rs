@@ -50,7 +50,7 @@ impl App for Caller {
                 let (local, remote) = cx.stack.tcp_endpoints(id).expect("it is open");
                 let direction = Direction::new(local, remote);
                 if readiness.contains(Readiness::CONNECTED) {
-                    cx.oracles.stream.begin(direction);
+                    cx.oracles.stream.begin_anew(direction);
                     cx.oracles.stream.finished(direction);
                     let how = switchboard_core::Shutdown::Write;
                     cx.stack

@@ -38,20 +38,18 @@ impl StreamOracle {
         self.streams.get(&direction).copied().unwrap_or_default()
     }
 
-    /// A conversation stands between these two: both directions begin, anew where the last
-    /// conversation of the same endpoints is over.
+    /// A conversation stands between these two: both directions begin.
     pub fn begin(&mut self, direction: Direction) {
-        let ways = [direction, direction.reversed()];
-        let is_over = ways.iter().all(|way| {
-            let state = self.stream(*way);
-            state.has_ended || state.is_broken
-        });
-        for way in ways {
-            if is_over {
-                self.streams.remove(&way);
-            }
-            self.streams.entry(way).or_default();
-        }
+        self.streams.entry(direction).or_default();
+        self.streams.entry(direction.reversed()).or_default();
+    }
+
+    /// The caller's side of it stands: what the same endpoints said to each other before is
+    /// over.
+    pub fn begin_anew(&mut self, direction: Direction) {
+        self.streams.remove(&direction);
+        self.streams.remove(&direction.reversed());
+        self.begin(direction);
     }
 
     /// The application handed `len` more octets to its stack.
