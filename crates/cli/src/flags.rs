@@ -127,7 +127,7 @@ pub(crate) struct ProgramFlags {
 /// Flags of `open`.
 #[derive(Args, Debug)]
 pub(crate) struct OpenFlags {
-    /// What to open: http://HOST[:PORT]/PATH
+    /// What to open: `http://HOST[:PORT]/PATH`
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 

@@ -85,10 +85,12 @@ impl Destination {
             .trim_start_matches('[')
             .trim_end_matches(']')
             .to_owned();
-        let port = match (uri.port(), uri.port_u16()) {
-            (None, _) => None,
-            (Some(_), Some(port)) if port != 0 => Some(port),
-            (Some(_), _) => return Err(wrong()),
+        // The parser takes a port that is no number for none at all.
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let port = match (authority.ends_with(host), uri.port_u16()) {
+            (true, _) => None,
+            (false, Some(port)) if port != 0 => Some(port),
+            (false, _) => return Err(wrong()),
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self {
