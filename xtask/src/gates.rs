@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cargo::{cargo, output};
 
 /// Octets that an idle connection may hold at each end, tables' shares included.
-const IDLE_OCTETS_MAX: f64 = 1_536.0;
+const IDLE_OCTETS_MAX: f64 = 1_280.0;
 
 /// How many times the instructions of 10 sockets a datagram may cost with 100,000.
 const GROWTH_MAX: f64 = 1.2;

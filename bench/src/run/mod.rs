@@ -189,8 +189,9 @@ impl Bench {
 
     fn start_up(&self, launcher: &Launcher) -> Result<Measured, String> {
         let program = [OsString::from("true")];
+        let ports = [self.server.port, self.server.short_port];
         let start = Instant::now();
-        let output = launcher.run(&program, &[], &self.directory, Duration::from_secs(10));
+        let output = launcher.run(&program, &ports, &self.directory, Duration::from_secs(10));
         let took = start.elapsed();
         let output = output.map_err(|error| error.to_string())?;
         if output.status.success() {

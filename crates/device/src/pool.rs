@@ -11,9 +11,10 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// Octets at the end of a large slot that small packets may use up before a packet of full
-/// size no longer fits, and the slot is retired. About 400 acknowledgements.
-const SHARED: usize = 16 * 1024;
+/// Octets of a large slot that small packets may use up before a packet of full size no longer
+/// fits, and the slot is retired: some 60 acknowledgements. Not more, because receivers are
+/// charged the whole slot for a packet of full size.
+const SHARED: usize = 4 * 1024;
 
 /// Packets up to this size get a slot that fits one of them. A payload is then most of its
 /// slot, and receivers keep it without a copy.

@@ -57,6 +57,9 @@ pub struct Tun {
     pool: Pool,
     /// Runs while the device is idle and its pool may have slots to give back.
     trim: Option<Pin<Box<Sleep>>>,
+    /// A read has found nothing since the last time that epoll said otherwise: the next one
+    /// can be saved.
+    drained: bool,
     drops: TunDrops,
 }
 
@@ -98,6 +101,7 @@ impl Tun {
             read_max,
             pool: Pool::new(read_max),
             trim: None,
+            drained: false,
             drops: TunDrops::default(),
         })
     }
@@ -165,10 +169,16 @@ impl Tun {
                     batch.push(packet);
                 }
                 Read::Skip => {}
-                Read::Empty if count == 0 => return Ok(None),
+                Read::Empty => {
+                    self.drained = true;
+                    if count == 0 {
+                        return Ok(None);
+                    }
+                    break;
+                }
+                // Otherwise said again by the next read.
                 Read::Gone if count == 0 => return Ok(Some(0)),
-                // Said again by the next read.
-                Read::Empty | Read::Gone => break,
+                Read::Gone => break,
             }
         }
         Ok(Some(count))
@@ -275,12 +285,16 @@ impl Device for Tun {
         batch: &mut Vec<RxPacket>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            if let Some(count) = self.read_batch(now, max, batch)? {
+            if !self.drained
+                && let Some(count) = self.read_batch(now, max, batch)?
+            {
                 return Poll::Ready(Ok(count));
             }
             if let Poll::Ready(mut guard) = self.fd.poll_read_ready(cx)? {
-                // What came since the read above has left its mark: it is read again.
+                // What came between the last read and this may have left its mark only here:
+                // it must be read again.
                 guard.clear_ready();
+                self.drained = false;
                 continue;
             }
             if self.poll_gone(cx)? {
