@@ -122,7 +122,20 @@ class Put(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", 18081), Put).serve_forever()
 PY
   serve 18081 python3 "$tmp/put.py"
-  expect "curl: $mib MiB up" "$sum" "$(run curl -sS --max-time 100 -H 'Expect:' -T "$tmp/big" "http://$gateway4:18081/x" 2>&1)"
+  up() { # curl's flags and the URL; says the sum of what the server got
+    rm -f "$tmp/up/x"
+    run curl -sS -k --max-time 100 -H 'Expect:' -o /dev/null -T "$tmp/big" "$@" 2>&1
+    sha256sum <"$tmp/up/x"
+  }
+  if grep -q dav_methods "$tmp/nginx.conf"; then
+    expect "curl: $mib MiB up, nginx, IPv4" "$sum" "$(up "http://$gateway4:18080/up/x")"
+    expect "curl: $mib MiB up, nginx, HTTPS, HTTP/1.1" "$sum" "$(up --http1.1 "https://$gateway4:18443/up/x")"
+    expect "curl: $mib MiB up, nginx, HTTPS, HTTP/2" "$sum" "$(up --http2 "https://$gateway4:18443/up/x")"
+    [ -n "$gateway6" ] && expect "curl: $mib MiB up, nginx, IPv6" "$sum" "$(up "http://[$gateway6]:18080/up/x")"
+  else
+    skip "curl: uploads to nginx" "this nginx has no dav"
+  fi
+  expect "curl: $mib MiB up, Python, IPv4" "$sum" "$(run curl -sS --max-time 100 -H 'Expect:' -T "$tmp/big" "http://$gateway4:18081/x" 2>&1)"
 else
   skip "web server cases" "no nginx"
 fi
