@@ -1,7 +1,7 @@
 //! What is at the other end of the program's link: our stack, the gateway, the control socket.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,8 +115,7 @@ impl World {
             }
         }
         for (port, listener) in listeners {
-            let target = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
-            self.gateway.serve_inside_listener(listener, target)?;
+            self.gateway.serve_inside_listener(listener, port)?;
         }
         Ok(())
     }
