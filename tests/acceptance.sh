@@ -25,10 +25,23 @@ skip() { skipped=$((skipped + 1)); say "$1" "skipped: $2"; }
 # expect NAME WANTED GOT
 expect() { if [ "$2" = "$3" ]; then ok "$1"; else bad "$1" "wanted '$2', got '$3'"; fi; }
 
+# These need no right at all.
+"$switchboard" open http://switchboard.internal/ >"$tmp/open" 2>&1; expect "open: the page" 0 $?
+"$switchboard" open http://switchboard.internal:81/ >"$tmp/open" 2>&1; expect "open: nobody at that desk" 1 $?
+"$switchboard" open ftp://x/ >"$tmp/open" 2>&1; expect "open: wrong usage" 2 $?
+"$switchboard" tour >"$tmp/tour" 2>&1; expect "tour: eight stops" "0 8" "$? $(grep -c '^[1-8] of 8 ' "$tmp/tour")"
+expect "tour: no line over 80 columns" 0 "$(awk 'length($0) > 80' "$tmp/tour" | wc -l)"
+"$switchboard" run --no-such-flag -- true 2>/dev/null; expect "a wrong flag of ours is 125" 125 $?
+
 if ! "$switchboard" run -- true 2>"$tmp/why"; then
+  # A machine that cannot is one thing; `run` failing where doctor says it works is another.
+  if [ -n "${REQUIRE_RUN:-}" ] || "$switchboard" doctor >/dev/null 2>&1; then
+    bad "run -- true" "$(head -n 1 "$tmp/why")"
+  fi
   skip "everything that needs 'run'" "$(head -n 1 "$tmp/why")"
   printf 'acceptance: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
-  exit 0
+  [ "$failed" = 0 ]
+  exit
 fi
 
 run() { timeout 120 "$switchboard" run -q --host-loopback -- "$@"; }
@@ -262,9 +275,6 @@ if printf '%s' "$page" | grep -q 'held by curl\['; then ok "the built-in page na
 "$switchboard" run -q -- sh -c 'kill -TERM $$'; expect "death by signal is 128 + n" 143 $?
 "$switchboard" run -q -- /nonexistent/program 2>/dev/null; expect "not found is 127" 127 $?
 "$switchboard" run -q -- /etc/passwd 2>/dev/null; expect "not executable is 126" 126 $?
-"$switchboard" run --no-such-flag -- true 2>/dev/null; expect "a wrong flag of ours is 125" 125 $?
-"$switchboard" open http://switchboard.internal/ >"$tmp/open" 2>&1; expect "open" 0 $?
-"$switchboard" tour 1 >"$tmp/tour" 2>&1; expect "tour" 0 $?
 
 # --- the same as a user without any right ---------------------------------------------------------
 if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && [ -z "${ACCEPTANCE_INNER:-}" ]; then

@@ -56,6 +56,21 @@ fn an_accepted_flow_is_a_connection_as_whom_they_called() {
     }
 }
 
+/// "All of ours" is not everybody's: who listens on every address of a gateway is not called
+/// by those who call a stranger.
+#[test]
+fn a_wildcard_listener_takes_no_calls_to_others() {
+    let mut pair = Pair::with_gateway();
+    let options = TcpOptions::default();
+    for everywhere in ["0.0.0.0", "::"] {
+        let _ = pair.b.call_tcp_listen(at(everywhere, 80), 8, &options);
+    }
+    for far in [FAR4, FAR6] {
+        call(&mut pair, far);
+        incoming(&mut pair);
+    }
+}
+
 #[test]
 fn each_refusal_is_seen_for_what_it_is() {
     let unreachable = |why, offender: &str| Refusal::Unreachable {

@@ -283,6 +283,55 @@ fn a_stale_name_never_means_another_connection() {
     assert!(pair.a.tcp_info(new).is_ok());
 }
 
+/// Who was refused memory hears of room as soon as its own share is free, whatever others hold.
+#[test]
+fn a_writer_that_was_refused_memory_is_woken_by_its_own_progress() {
+    let mut a = config(A4, A6);
+    a.limits.buffers = 1 << 20;
+    let mut pair = Pair::new(a, config(B4, B6));
+    let options = TcpOptions::default();
+    let mut ends = vec![];
+    for port in [80, 81] {
+        let listener = pair.b.call_tcp_listen(at(B4, port), 1, &options);
+        let client = pair
+            .a
+            .call_tcp_connect(pair.now, None, at(B4, port), &options)
+            .expect("calls");
+        pair.settle();
+        let server = pair.b.call_tcp_accept(pair.now, listener.expect("listens"));
+        ends.push((client, server.expect("listener").expect("waits").id));
+    }
+    let (hog, writer, reader) = (ends[0].0, ends[1].0, ends[1].1);
+    // Nobody reads what the first one sends: it holds the memory for good.
+    let chunk = pattern(8 << 20);
+    while pair.a.call_tcp_send_slice(pair.now, hog, &chunk).is_ok() {
+        pair.settle();
+    }
+    let mut sent = 0;
+    for _ in 0..20 {
+        match pair.a.call_tcp_send_slice(pair.now, writer, &chunk) {
+            Ok(len) => sent += len,
+            Err(error) => {
+                assert_eq!(error, SendError::WouldBlock);
+                let _ = pair.told_a(writer);
+                pair.settle();
+                pair.pass(Duration::from_millis(100));
+                while pair
+                    .b
+                    .call_tcp_receive(pair.now, reader, usize::MAX)
+                    .is_ok()
+                {}
+                pair.settle();
+                assert!(
+                    pair.told_a(writer).contains(Readiness::WRITABLE),
+                    "after {sent} octets"
+                );
+            }
+        }
+    }
+    assert!(sent > 64 << 10, "{sent}");
+}
+
 #[test]
 fn all_buffers_together_keep_to_their_bound() {
     let mut a = config(A4, A6);

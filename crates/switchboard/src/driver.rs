@@ -153,12 +153,14 @@ impl Driver {
             return;
         }
         let until = *self.linger_until.get_or_insert(now + LINGER_MAX);
-        let is_busy = shard.stack.sockets().any(|socket| {
-            !matches!(
-                socket.state,
-                None | Some(State::Listen | State::TimeWait | State::Closed)
-            )
-        });
+        // What waits for the device was sent, as far as its sender knows.
+        let is_busy = shard.is_parked()
+            || shard.stack.sockets().any(|socket| {
+                !matches!(
+                    socket.state,
+                    None | Some(State::Listen | State::TimeWait | State::Closed)
+                )
+            });
         if !is_busy || now >= until {
             shard.end(Ended::ShutDown, &mut self.woken);
         }

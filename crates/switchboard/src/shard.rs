@@ -253,6 +253,12 @@ impl Shard {
         if let Some(mut waiters) = self.flows.remove(&id) {
             waiters.wake_all(woken);
         }
+        // Flows that come and go untaken must not pile up.
+        if self.incoming.len() > 2 * self.flows.len() + 64 {
+            let flows = &self.flows;
+            self.incoming
+                .retain(|incoming| flows.contains_key(&flow_id(incoming)));
+        }
     }
 
     /// Somebody takes incoming flows from now on.

@@ -57,14 +57,13 @@ impl Listeners {
         self.slab.iter()
     }
 
-    /// Who answers a call to `local`: whoever listens on that very address, else on all.
-    /// Of several that share the place, the hash of the call chooses (`SO_REUSEPORT`).
-    pub(crate) fn find(&self, local: SocketAddr, hash: u64) -> Option<Key> {
+    /// Who answers a call to `local`: whoever listens on that very address, else, if it is
+    /// ours, on all of ours. Of several that share the place, the hash of the call chooses
+    /// (`SO_REUSEPORT`).
+    pub(crate) fn find(&self, local: SocketAddr, hash: u64, is_ours: bool) -> Option<Key> {
         let wildcard = SocketAddr::new(unspecified(local.is_ipv6()), local.port());
-        let place = self
-            .places
-            .get(&local)
-            .or_else(|| self.places.get(&wildcard))?;
+        let everywhere = || self.places.get(&wildcard).filter(|_| is_ours);
+        let place = self.places.get(&local).or_else(everywhere)?;
         let count = u64::try_from(place.len()).ok().filter(|count| *count > 0)?;
         place.get(usize::try_from(hash % count).ok()?).copied()
     }

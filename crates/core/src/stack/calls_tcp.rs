@@ -327,10 +327,12 @@ impl Stack {
         if allowed > 0 {
             return Ok((key, allowed));
         }
-        if let Some(socket) = self.tcp.get_mut(key)
-            && !core::mem::replace(&mut socket.is_waiting, true)
-        {
-            self.waiters.push_back(key);
+        if let Some(socket) = self.tcp.get_mut(key) {
+            socket.was_refused_memory = true;
+            if !core::mem::replace(&mut socket.is_waiting, true) {
+                self.waiters.push_back(key);
+                self.prune_waiters();
+            }
         }
         Err(SendError::WouldBlock)
     }

@@ -114,6 +114,9 @@ struct TcpSocket {
     is_in_line: bool,
     /// It waits in `waiters`.
     is_waiting: bool,
+    /// All buffers together left it nothing to send into; it is told when its own share is
+    /// free again, whatever the others hold.
+    was_refused_memory: bool,
     /// What it pins, as counted last.
     charged: usize,
     /// The path MTU that it was told last.

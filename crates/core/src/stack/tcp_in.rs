@@ -29,7 +29,10 @@ struct Arrived {
     segment: Segment,
     text: Text,
     hop_limit: u8,
+    /// It is for an address of ours.
     is_ours: bool,
+    /// And a port of ours that nobody holds refuses by itself.
+    is_ours_alone: bool,
 }
 
 /// Who takes a call.
@@ -66,7 +69,8 @@ impl Stack {
             segment,
             text,
             hop_limit: packet.hop_limit,
-            is_ours: self.is_ours_alone(admitted),
+            is_ours: admitted.is_ours(),
+            is_ours_alone: self.is_ours_alone(admitted),
         };
         match self.find_tcp(arrived.hash, &tuple) {
             Some(Holder::Connection(key)) => self.segment_to_connection(now, key, arrived),
@@ -146,10 +150,11 @@ impl Stack {
     /// Who takes calls to this address and port. If nobody does, CLOSED has answered (RFC
     /// 9293 section 3.10.7.1).
     fn callee(&mut self, arrived: &Arrived) -> Option<Callee> {
-        if let Some(listener) = self.listeners.find(arrived.tuple.local, arrived.hash) {
+        let (local, is_ours) = (arrived.tuple.local, arrived.is_ours);
+        if let Some(listener) = self.listeners.find(local, arrived.hash, is_ours) {
             return Some(Callee::Listener(listener));
         }
-        if !arrived.is_ours {
+        if !arrived.is_ours_alone {
             return Some(Callee::Anybody);
         }
         self.drop_packet(DropReason::NoSocket);

@@ -147,6 +147,7 @@ impl Stack {
             news: Readiness::NONE,
             is_in_line: false,
             is_waiting: false,
+            was_refused_memory: false,
             charged: 0,
             path_mtu,
         });
@@ -204,8 +205,15 @@ impl Stack {
                 self.line.enter(Who::Tcp(key), &mut socket.is_in_line);
             }
         }
+        let has_its_share = socket.was_refused_memory && pinned < PINNED_MIN;
+        if has_its_share {
+            socket.was_refused_memory = false;
+        }
         self.recharge(before, pinned);
         self.wake_waiters();
+        if has_its_share {
+            self.tell_tcp(key, Readiness::WRITABLE);
+        }
     }
 
     /// Connection `key`'s turn to send: one segment or super-segment, then to the back.
@@ -325,6 +333,15 @@ impl Stack {
         }
     }
 
+    /// Connections that ended while they waited leave the line, before they outnumber those
+    /// that live.
+    pub(super) fn prune_waiters(&mut self) {
+        if self.waiters.len() > 2 * self.tcp.len() + 64 {
+            let tcp = &self.tcp;
+            self.waiters.retain(|key| tcp.get(*key).is_some());
+        }
+    }
+
     /// Memory is free again: whoever was refused some may ask again.
     pub(super) fn wake_waiters(&mut self) {
         while !self.waiters.is_empty() && !self.is_out_of_memory() {
@@ -333,6 +350,7 @@ impl Stack {
             };
             if let Some(socket) = self.tcp.get_mut(key) {
                 socket.is_waiting = false;
+                socket.was_refused_memory = false;
                 self.tell_tcp(key, Readiness::WRITABLE);
             }
         }

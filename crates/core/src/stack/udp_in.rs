@@ -165,6 +165,7 @@ impl Stack {
             return;
         };
         socket.is_in_line = false;
+        let was_full = socket.unsent.charged() >= socket.options.send_buffer;
         let Some(datagram) = socket.unsent.pop() else {
             return;
         };
@@ -174,7 +175,8 @@ impl Stack {
         }
         let is_over = is_last && socket.is_closed;
         let has_room = socket.unsent.charged() < socket.options.send_buffer;
-        let is_awaited = has_room && core::mem::take(&mut socket.wants_room);
+        // A full queue may be waited for by somebody who was never refused: who asked first.
+        let is_awaited = has_room && (was_full | core::mem::take(&mut socket.wants_room));
         let hop_limit = socket.options.hop_limit;
         if is_over {
             self.udp.remove(key);

@@ -66,6 +66,8 @@ impl Synchronized {
         self.queue.release(text);
         self.snd.una = ack;
         self.snd.nxt = self.snd.nxt.later(ack);
+        // Marks that stay behind would, 2^31 octets later, seem to lie ahead.
+        self.snd.small_end = self.snd.small_end.later(ack);
         self.counters.octets_acked += text as u64;
 
         let covered = self.sent.acknowledge(ack, segment.arrived);

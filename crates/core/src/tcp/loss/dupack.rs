@@ -3,6 +3,7 @@
 //! RFC 5681 section 3.2, RFC 6582 (NewReno, without SACK), RFC 6675 (with SACK).
 
 use super::{Loss, Recovery};
+use crate::tcp::seq::SeqNum;
 use crate::tcp::tcb::SendSpace;
 
 /// DupThresh (RFC 5681 section 3.2).
@@ -56,6 +57,7 @@ impl Loss {
         sack: bool,
     ) -> Outcome {
         self.scoreboard.advance(snd.una);
+        self.keep_up(snd.una);
         match self.state {
             Recovery::Open => {
                 self.dupacks = 0;
@@ -84,6 +86,16 @@ impl Loss {
             }
         }
         Outcome::Same
+    }
+
+    /// Takes the marks along: those that stay behind would, 2^31 octets later, seem to lie
+    /// ahead. `recover` stays before SND.UNA, so that the next loss is a new one.
+    fn keep_up(&mut self, una: SeqNum) {
+        self.lost_below = self.lost_below.later(una);
+        self.repaired_to = self.repaired_to.later(una);
+        if self.state == Recovery::Open {
+            self.recover = self.recover.later(una - 1);
+        }
     }
 
     /// Raises `lost_below` to what is known now.

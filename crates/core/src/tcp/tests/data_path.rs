@@ -289,3 +289,30 @@ fn a_segment_size_beyond_the_congestion_window_does_not_stop_the_sender() {
     assert_eq!(sent, 1_000);
     assert!(solo.end.deadline().is_some());
 }
+
+/// Marks of the sender that stay where they were would, 2^31 octets later, seem to lie ahead:
+/// a short segment would wait for ever, and a first loss would count everything as lost.
+#[test]
+fn the_senders_marks_keep_up_with_what_is_acknowledged() {
+    let mut solo = Solo::established_sack(&Setup::default());
+    let mut acknowledged = 1;
+    for text in [&b"short"[..], &pattern(100_000), b"tail"] {
+        solo.send(text);
+        for _ in 0..200 {
+            let heard = solo.hear();
+            if heard.is_empty() {
+                break;
+            }
+            acknowledged += heard.iter().map(|wire| wire.text.len()).sum::<usize>();
+            let ack = u32::try_from(acknowledged).expect("is small");
+            solo.say(Peer::seq(1).ack(ack));
+        }
+        let tcb = solo.end.tcb();
+        let una = tcb.snd.una;
+        assert_eq!(una, tcb.snd.nxt, "everything is acknowledged");
+        assert_eq!(tcb.snd.small_end, una);
+        assert_eq!(tcb.loss.lost_below, una);
+        assert_eq!(tcb.loss.repaired_to, una);
+        assert_eq!(tcb.loss.recover, una - 1);
+    }
+}
