@@ -125,6 +125,12 @@ impl World {
         self.control.clone()
     }
 
+    /// `--record`, once the relay is confined.
+    pub(super) fn start_recording(&mut self) -> io::Result<()> {
+        self.recording = self.recording.take().map(Recording::start).transpose()?;
+        Ok(())
+    }
+
     /// Every socket of the run.
     pub(super) fn registry(&self) -> Registry {
         self.gateway.registry()
