@@ -211,8 +211,11 @@ fn the_relay_is_confined_and_the_program_is_not() {
     let script = "relay=$(awk '/^PPid:/ { print $2 }' /proc/$PPID/status); \
                   for pid in $relay $$; do \
                   grep -E '^(NoNewPrivs|Seccomp):' /proc/$pid/status; done; \
-                  grep '^CapPrm:' /proc/$relay/status";
+                  grep -h '^CapPrm:' /proc/$relay/task/*/status | sort -u";
     let expected = "NoNewPrivs:\t1\nSeccomp:\t2\nNoNewPrivs:\t0\nSeccomp:\t0\n\
                     CapPrm:\t0000000000000000\n";
     assert_eq!(stdout(&run_sh(&[], script)), expected);
+    // The thread that writes the recording reads packets too.
+    let recorded = run_sh(&["--record", "/dev/null"], script);
+    assert_eq!(stdout(&recorded), expected, "{}", stderr(&recorded));
 }

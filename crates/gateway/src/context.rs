@@ -12,7 +12,7 @@ use crate::config::GatewayConfig;
 use crate::dns::Names;
 use crate::forward::Forwards;
 use crate::observer::{
-    Flow, FlowNumber, Happening, HolderLookup, Observers, Program, Refused, Transport,
+    Ending, Flow, FlowNumber, Happening, HolderLookup, Observers, Program, Refused, Transport,
 };
 use crate::policy::{Policy, Verdict};
 use crate::recorder::HandshakeRecorder;
@@ -115,6 +115,17 @@ impl Context {
         if !flow.is_holder_known() {
             let _ = tokio::time::timeout(HOLDER_GRACE, flow.holder_known()).await;
         }
+    }
+
+    /// Nobody says a word to the caller; those who were told of the flow are told of its end.
+    pub(crate) fn tell_unanswered(&self, flow: Arc<Flow>, elapsed: Duration) {
+        self.tell(&Happening::FlowEnded {
+            flow,
+            how: Ending::Finished,
+            received: 0,
+            sent: 0,
+            elapsed,
+        });
     }
 
     pub(crate) fn tell_refused(&self, flow: &Arc<Flow>, why: Refused, elapsed: Duration) {

@@ -93,7 +93,7 @@ async fn ping(
     let host = match reach(&context, &flow) {
         Ok(Some(host)) => host,
         // Nobody answers there.
-        Ok(None) => return,
+        Ok(None) => return context.tell_unanswered(flow, started.elapsed()),
         Err(why) => {
             let said = destination::unreachable_of(&why);
             first.refuse(said, why.by());

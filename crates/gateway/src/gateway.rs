@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use switchboard::{IncomingFlows, Net, NetBuilder};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::accept::Acceptor;
@@ -100,6 +101,7 @@ impl GatewayBuilder {
         Ok(Gateway {
             net: self.net,
             context,
+            localhost: Arc::new(Semaphore::new(limits.localhost_flows)),
             pool: ChunkPool::default(),
             waiting: Mutex::new(Some((incoming, services))),
         })
@@ -116,6 +118,8 @@ pub struct Gateway {
     net: Net,
     context: Arc<Context>,
     pool: ChunkPool,
+    /// Connections that the listeners of `--localhost` may still take, together.
+    localhost: Arc<Semaphore>,
     /// What `run` takes.
     waiting: Mutex<Option<(IncomingFlows, Services)>>,
 }
@@ -193,7 +197,7 @@ impl Gateway {
     }
 
     /// Serves a listener that was made inside, on the program's own loopback (`--localhost`):
-    /// its callers reach `target` on the host.
+    /// its callers reach `port` of the host's loopback, 127.0.0.1 or else ::1.
     ///
     /// # Errors
     ///
@@ -201,9 +205,10 @@ impl Gateway {
     pub fn serve_inside_listener(
         &self,
         listener: std::net::TcpListener,
-        target: SocketAddr,
+        port: u16,
     ) -> io::Result<()> {
-        forward::serve_inside(self.context.clone(), listener, target)
+        let permits = self.localhost.clone();
+        forward::serve_inside(self.context.clone(), permits, listener, port)
     }
 }
 

@@ -8,6 +8,9 @@ pub struct Limits {
     /// TCP flows at once, being connected or relayed. Each costs a descriptor, its task (about
     /// 2 KiB) and, only while octets move, chunks.
     pub tcp_flows: usize,
+    /// Connections through all ports of `--localhost` at once. Each costs two descriptors and,
+    /// because its octets are copied, 128 KiB.
+    pub localhost_flows: usize,
     /// UDP mappings at once (RFC 4787 section 4.1): one descriptor and about 1 KiB each.
     pub udp_mappings: usize,
     /// Echo requests outside at once.
@@ -53,6 +56,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             tcp_flows: 1 << 16,
+            localhost_flows: 1024,
             udp_mappings: 1 << 14,
             echo_requests: 256,
             dns_questions: 1024,

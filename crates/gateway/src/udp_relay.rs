@@ -47,7 +47,8 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
             Err(error) => Some(refused(&error, None)),
             Ok(host) => {
                 let Ok(inside) = incoming.accept() else {
-                    return row.forget();
+                    row.forget();
+                    return context.tell_unanswered(flow, started.elapsed());
                 };
                 let elapsed = started.elapsed();
                 let relay = Relay::new(context, pool, (inside, host), (flow, row));
@@ -58,7 +59,8 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
     context.holder_grace(&flow).await;
     let Some(why) = refusal else {
         row.forget();
-        return incoming.refuse(Refusal::Silent);
+        incoming.refuse(Refusal::Silent);
+        return context.tell_unanswered(flow, started.elapsed());
     };
     row.end_as(ended_state(&why));
     incoming.refuse(destination::refusal(&why));

@@ -221,6 +221,38 @@ async fn a_reset_of_the_server_is_a_reset_and_comes_after_what_it_sent() {
 }
 
 #[tokio::test]
+async fn a_reset_of_the_server_during_an_upload_is_a_reset() {
+    let world = world().await;
+    let (listener, address) = loopback().await;
+    for _ in 0..20 {
+        let mut stream = world.program.tcp_connect(inside(address)).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            server.read_exact(&mut [0; 100_000]).await.unwrap();
+            server.set_zero_linger().unwrap();
+        });
+        let (mut read, mut write) = stream.split();
+        let octets = [5; 16_384];
+        let mut got = [0; 8];
+        let error = async {
+            loop {
+                let done = tokio::select! {
+                    biased;
+                    len = read.read(&mut got) => len.map(|len| panic!("{len} octets, or an end")),
+                    written = write.write(&octets) => written,
+                };
+                if let Err(error) = done {
+                    return error;
+                }
+            }
+        };
+        let error = within(SOON, error).await.kind();
+        let is_reset = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe].contains(&error);
+        assert!(is_reset, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_reset_of_the_program_is_a_reset_for_the_server() {
     let world = world().await;
     let (listener, address) = loopback().await;
@@ -359,15 +391,28 @@ async fn a_forwarded_port_reaches_the_program_and_its_refusals_come_out() {
 #[tokio::test]
 async fn a_listener_inside_reaches_the_hosts_loopback() {
     let world = world().await;
-    let (listener, address) = loopback().await;
-    // Here both are this machine's; under `run` the agent makes the first one inside.
-    let inner = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let inner_address = inner.local_addr().unwrap();
-    world.gateway.serve_inside_listener(inner, address).unwrap();
-    let mut stream = tokio::net::TcpStream::connect(inner_address).await.unwrap();
-    let (mut server, _) = within(SOON, listener.accept()).await.unwrap();
-    stream.write_all(b"select 1").await.unwrap();
-    let mut got = [0; 8];
-    within(SOON, server.read_exact(&mut got)).await.unwrap();
-    assert_eq!(&got, b"select 1");
+    for loopback in loopbacks() {
+        let (listener, address) = listener(loopback).await;
+        // Here both are this machine's; under `run` the agent makes the first one inside.
+        let inner = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let inner_address = inner.local_addr().unwrap();
+        let port = address.port();
+        world.gateway.serve_inside_listener(inner, port).unwrap();
+        let mut stream = tokio::net::TcpStream::connect(inner_address).await.unwrap();
+        let (mut server, _) = within(SOON, listener.accept()).await.unwrap();
+        stream.write_all(b"select 1").await.unwrap();
+        let mut got = [0; 8];
+        within(SOON, server.read_exact(&mut got)).await.unwrap();
+        assert_eq!(&got, b"select 1");
+        // What went over counts even where the end is a reset.
+        server.set_zero_linger().unwrap();
+        drop(server);
+        let ended = world.heard.wait(|happening| match happening {
+            Happening::FlowEnded {
+                flow, how, sent, ..
+            } if flow.from == stream.local_addr().unwrap() => Some((*how, *sent)),
+            _ => None,
+        });
+        assert_eq!(ended.await, (Ending::ResetOutside, 8), "{loopback}");
+    }
 }

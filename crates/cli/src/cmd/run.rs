@@ -55,12 +55,14 @@ async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> io::Result<En
     let tun = setup.take_tun().ok_or(io::ErrorKind::NotFound)?;
     let listeners = setup.take_listeners();
     let start = setup.into_start()?;
-    let world = World::begin(flags, plan, tun, start.link()).await?;
-    world.open_ways_in(flags, plan, listeners).await?;
+    let mut world = World::begin(flags, plan, tun, start.link()).await?;
+    // Before anything else can fail: the file stands already.
     if let Some(file) = world.control_file() {
         start.remove_at_end(file).await?;
     }
+    world.open_ways_in(flags, plan, listeners).await?;
     confine().map_err(io::Error::other)?;
+    world.start_recording()?;
     let mut hints = Hints::default();
     let ended = tokio::select! {
         ended = start.run(flags.program.wait, |news| match news {
@@ -72,6 +74,7 @@ async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> io::Result<En
         }) => ended?,
         why = world.failed() => return Err(why),
     };
+    // Whoever ended CMD by a signal wants an end, not the rest of an upload.
     if let Ended::Program(_) = ended {
         ending::let_it_arrive(&start, &world).await;
     }
@@ -95,7 +98,7 @@ fn exit_code(ended: Ended, flags: &RunFlags) -> u8 {
     let name = command.map(|name| Path::new(name).display().to_string());
     let name = name.unwrap_or_default();
     match ended {
-        Ended::Program(code) => code,
+        Ended::Program(code) | Ended::Killed(code) => code,
         Ended::NotStarted(errno) => {
             let error = io::Error::from_raw_os_error(errno);
             if error.kind() == io::ErrorKind::NotFound {

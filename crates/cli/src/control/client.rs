@@ -43,7 +43,10 @@ pub(crate) fn ask(pid: u32, path: &str) -> Result<Bytes, AskError> {
         .build()
         .map_err(AskError::Host)?;
     runtime.block_on(async {
-        let file = directory::socket(pid);
+        let file = directory::socket(pid).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => AskError::NoRun(pid),
+            _ => AskError::Host(error),
+        })?;
         let stream = UnixStream::connect(&file).await;
         let stream = stream.map_err(|error| match error.kind() {
             io::ErrorKind::ConnectionRefused => {

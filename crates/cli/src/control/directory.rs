@@ -4,14 +4,15 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
 /// The directory, whether or not it exists.
 fn path() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(runtime) if !runtime.is_empty() => PathBuf::from(runtime).join("switchboard"),
+        // A variable may outlive its session, and be told by another user's (`su`).
+        Some(runtime) if Path::new(&runtime).is_dir() => PathBuf::from(runtime).join("switchboard"),
         _ => PathBuf::from(format!("/tmp/switchboard-{}", geteuid().as_raw())),
     }
 }
@@ -27,7 +28,14 @@ pub(super) fn make() -> io::Result<PathBuf> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made?,
     }
-    let metadata = fs::symlink_metadata(&path)?;
+    check(&path)?;
+    Ok(path)
+}
+
+/// Whether the directory is this user's alone: whoever else could put a socket there could
+/// answer for a run.
+fn check(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
     let ours = metadata.is_dir() && metadata.uid() == geteuid().as_raw();
     if !ours || metadata.mode() & 0o077 != 0 {
         return Err(io::Error::new(
@@ -35,13 +43,14 @@ pub(super) fn make() -> io::Result<PathBuf> {
             format!("{} is not a directory of mode 0700 of ours", path.display()),
         ));
     }
-    Ok(path)
+    Ok(())
 }
 
 /// The process ids of the runs that have a control socket, in order. One whose relay was killed
 /// may be among them.
 pub(crate) fn runs() -> Vec<u32> {
-    let Ok(entries) = fs::read_dir(path()) else {
+    let path = path();
+    let Ok(entries) = check(&path).and_then(|()| fs::read_dir(&path)) else {
         return Vec::new();
     };
     let names = entries.flatten().map(|entry| entry.file_name());
@@ -53,6 +62,12 @@ pub(crate) fn runs() -> Vec<u32> {
 }
 
 /// The control socket of the run `pid`.
-pub(super) fn socket(pid: u32) -> PathBuf {
-    path().join(format!("{pid}.sock"))
+///
+/// # Errors
+///
+/// There is no directory, or it is not this user's alone.
+pub(super) fn socket(pid: u32) -> io::Result<PathBuf> {
+    let path = path();
+    check(&path)?;
+    Ok(path.join(format!("{pid}.sock")))
 }

@@ -117,8 +117,6 @@ const HARMLESS: &[i64] = &[
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
     libc::SYS_rt_sigtimedwait,
-    libc::SYS_tgkill,
-    libc::SYS_prlimit64,
     libc::SYS_exit,
     libc::SYS_exit_group,
     // Refused with another error by the second filter.
@@ -306,9 +304,12 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError>
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
     let threads = when(0, Qword, MaskedEq(thread), thread)?;
     rules.insert(libc::SYS_clone, vec![threads]);
-    // Signals to itself: it stops when CMD does.
+    // Signals to itself: it stops when CMD does, and a panic's abort names its thread.
     let itself = when(0, Dword, Eq, u64::from(std::process::id()))?;
-    rules.insert(libc::SYS_kill, vec![itself]);
+    rules.insert(libc::SYS_kill, vec![itself.clone()]);
+    rules.insert(libc::SYS_tgkill, vec![itself]);
+    // Limits of its own only: of another process's they could be set.
+    rules.insert(libc::SYS_prlimit64, vec![when(0, Dword, Eq, 0)?]);
     // Names of threads and of memory.
     let names = [libc::PR_SET_NAME, libc::PR_SET_VMA];
     let name = |option: i32| when(0, Dword, Eq, u64::from(option.unsigned_abs()));

@@ -76,6 +76,11 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    /// Whether a signal ended it.
+    pub(super) fn is_signal(self) -> bool {
+        matches!(self, Self::Signal(_))
+    }
+
     /// The exit code that passes it on, as shells have it.
     pub(super) fn exit_code(self) -> u8 {
         let code = match self {

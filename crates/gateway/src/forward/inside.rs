@@ -2,20 +2,26 @@
 //!
 //! Both ends are kernel sockets (loopback inside never reaches the device), so the octets are
 //! copied; the end of each direction and resets are passed on.
+//!
+//! The one way where a caller's SYN is answered before the outside stands: the kernel inside
+//! does that itself. Where nobody is there outside, the caller hears a reset right after.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll, ready};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use switchboard_wire::Protocol;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::context::{Context, Ends};
-use crate::observer::{Ending, Happening, Transport};
+use crate::observer::{Ending, Happening, Refused, Transport};
 use crate::registry::SocketState;
 use crate::tcp_relay::{connect, ended_state};
 
@@ -27,12 +33,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) fn serve_inside(
     context: Arc<Context>,
+    permits: Arc<Semaphore>,
     listener: std::net::TcpListener,
-    target: SocketAddr,
+    port: u16,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let permits = Arc::new(Semaphore::new(context.config.limits.tcp_flows));
     tokio::spawn(async move {
         let mut tasks = JoinSet::new();
         loop {
@@ -44,7 +50,7 @@ pub(crate) fn serve_inside(
                     while tasks.try_join_next().is_some() {}
                     let context = context.clone();
                     tasks.spawn(async move {
-                        relay(context, stream, (caller, target)).await;
+                        relay(context, stream, caller, port).await;
                         drop(permit);
                     });
                 }
@@ -58,19 +64,27 @@ pub(crate) fn serve_inside(
     Ok(())
 }
 
-async fn relay(
-    context: Arc<Context>,
-    mut inside: TcpStream,
-    (caller, target): (SocketAddr, SocketAddr),
-) {
+/// The host's loopback at `port`: IPv6 where nobody is there in IPv4, as programs try both.
+async fn reach(port: u16, wait: Duration) -> Result<TcpStream, Refused> {
+    match connect((Ipv4Addr::LOCALHOST, port).into(), wait).await {
+        Err(Refused::NobodyThere) => connect((Ipv6Addr::LOCALHOST, port).into(), wait)
+            .await
+            // What a host without IPv6 says of it is not the reason.
+            .map_err(|_| Refused::NobodyThere),
+        answered => answered,
+    }
+}
+
+async fn relay(context: Arc<Context>, mut inside: TcpStream, caller: SocketAddr, port: u16) {
     let started = Instant::now();
-    let to = inside.local_addr().unwrap_or(target);
+    let to = inside.local_addr();
+    let to = to.unwrap_or((Ipv4Addr::LOCALHOST, port).into());
     let flow = context.flow(Transport::Tcp, Ends { from: caller, to });
     context.tell(&Happening::FlowOpening { flow: flow.clone() });
     let mut row = context
         .registry
         .add_flow(&flow, Protocol::Tcp, SocketState::SynSent);
-    let mut outside = match connect(target, context.config.limits.connect_wait).await {
+    let mut outside = match reach(port, context.config.limits.connect_wait).await {
         Ok(outside) => outside,
         Err(why) => {
             context.holder_grace(&flow).await;
@@ -87,11 +101,11 @@ async fn relay(
         elapsed: started.elapsed(),
     });
     row.set_state(SocketState::Established);
-    let copied =
-        tokio::io::copy_bidirectional_with_sizes(&mut inside, &mut outside, BUFFER, BUFFER).await;
+    let mut down = Counted(&mut inside, |octets| row.add_received(octets));
+    let mut up = Counted(&mut outside, |octets| row.add_sent(octets));
+    let copied = tokio::io::copy_bidirectional_with_sizes(&mut down, &mut up, BUFFER, BUFFER).await;
     let how = match copied {
-        Ok((sent, received)) => {
-            row.set_octets(received, sent);
+        Ok(_) => {
             row.end_as(SocketState::TimeWait);
             Ending::Finished
         }
@@ -115,4 +129,38 @@ async fn relay(
         sent,
         elapsed: stood.elapsed(),
     });
+}
+
+/// Counts what is written to a stream as it goes: an error would take the copy's own count
+/// with it.
+struct Counted<'a, F>(&'a mut TcpStream, F);
+
+impl<F: Unpin> AsyncRead for Counted<'_, F> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_read(cx, room)
+    }
+}
+
+impl<F: Fn(usize) + Unpin> AsyncWrite for Counted<'_, F> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut *self.0).poll_write(cx, octets))?;
+        (self.1)(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_shutdown(cx)
+    }
 }

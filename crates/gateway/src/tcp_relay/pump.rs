@@ -266,6 +266,12 @@ impl Pump {
             }
             self.chunk = Bytes::new();
             if self.down == Half::Ending {
+                // The write that met the reset took the error with it, and the read after it
+                // says "end". A broken pipe is a reset after a true end (tcp(7)).
+                let reset = |error: &mut io::Error| error.kind() != io::ErrorKind::BrokenPipe;
+                if let Some(error) = self.up_broken.take_if(reset) {
+                    return Err(Stop::Outside(error));
+                }
                 self.inside.shutdown_write().map_err(Stop::Inside)?;
                 self.down = Half::Shut;
                 row.set_state(SocketState::CloseWait);

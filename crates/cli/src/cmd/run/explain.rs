@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use switchboard_gateway::{
-    Flow, FlowNumber, HandshakeRecorder, Happening, HostAddress, Observer, Program,
+    Flow, FlowNumber, HandshakeRecorder, Happening, HostAddress, Observer, Program, Transport,
 };
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
@@ -39,6 +39,9 @@ const FOUND_MAX: usize = 1024;
 /// A name that does not exist is asked for twice, A and AAAA, and sometimes again, and a
 /// localhost that does not answer too: told once in this time.
 const ONCE: Duration = Duration::from_secs(5);
+
+/// Connections remembered that wait for an answer; beyond it, what never got one goes untold.
+const OPENING_MAX: usize = 1024;
 
 /// Something to tell, and when it happened.
 enum News {
@@ -71,6 +74,7 @@ impl Explainer {
             unanswered: VecDeque::new(),
             opening: BTreeMap::new(),
             missed: missed.clone(),
+            has_gaps: false,
         };
         Self {
             listener: Arc::new(Listener { sender, missed }),
@@ -133,6 +137,8 @@ struct Teller {
     /// Flows that wait for an answer, in the order in which they began.
     opening: BTreeMap<FlowNumber, (Instant, Arc<Flow>)>,
     missed: Arc<AtomicU64>,
+    /// Whether anything was ever missed: it may have been the answer to one of `opening`.
+    has_gaps: bool,
 }
 
 impl Teller {
@@ -147,17 +153,22 @@ impl Teller {
                     sleep_until(until).await;
                 }
             }
+            let missed = self.missed.swap(0, Ordering::Relaxed);
+            self.has_gaps |= missed > 0;
+            let ended = matches!(news, News::End);
             let text = match news {
                 News::Happening(at, happening) => self.tell(at, &happening),
                 News::LoopbackRefused(at, port, program) => self.localhost(at, port, program),
-                News::End => return self.tell_unanswered(),
+                News::End => None,
             };
             if let Some(text) = text {
                 say::block(&text);
             }
-            let missed = self.missed.swap(0, Ordering::Relaxed);
             if missed > 0 {
                 say::block(&format!("| ({missed} happenings more than can be told)\n"));
+            }
+            if ended {
+                return self.tell_unanswered();
             }
         }
     }
@@ -166,7 +177,11 @@ impl Teller {
         match happening {
             Happening::Resolved { .. } => self.resolved(at, happening),
             Happening::FlowOpening { flow } => {
-                self.opening.insert(flow.number, (at, flow.clone()));
+                // A datagram waits for no answer that we would see.
+                let waits = flow.transport == Transport::Tcp && !self.has_gaps;
+                if waits && self.opening.len() < OPENING_MAX {
+                    self.opening.insert(flow.number, (at, flow.clone()));
+                }
                 None
             }
             Happening::FlowConnected { flow, .. }
@@ -182,8 +197,12 @@ impl Teller {
         }
     }
 
-    /// At the end of the run: whoever had no answer until now has stopped waiting.
+    /// At the end of the run: whoever had no answer until now has stopped waiting. After a gap
+    /// nobody can say who had none.
     fn tell_unanswered(mut self) {
+        if self.has_gaps {
+            return;
+        }
         for (_, (at, flow)) in std::mem::take(&mut self.opening) {
             let found = self.found.get(&flow.to.ip());
             let elapsed = at.elapsed();

@@ -5,10 +5,12 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use switchboard_device::tee::{Capture, CaptureConfig, CaptureSink, Direction, capture};
+use switchboard_device::tee::{
+    Capture, CaptureConfig, CaptureSink, Direction, PacketSink, PacketView, capture,
+};
 use switchboard_gateway::Registry;
 use switchboard_wire::Protocol;
 use switchboard_wire::ip::{IpPacket, IpProtocol};
@@ -23,25 +25,56 @@ const REMEMBERED_MAX: usize = 4096;
 /// The registry exists only after the device that the capture looks at.
 type Labels = Arc<OnceLock<Registry>>;
 
-/// A capture that runs.
+/// Where the tee's sink finds the capture's, once that runs.
+type Handover = Arc<Mutex<Option<CaptureSink>>>;
+
+/// A capture: first a file, and then a thread that writes to it.
 pub(super) struct Recording {
     path: PathBuf,
-    capture: Capture,
+    state: State,
+    handover: Handover,
     labels: Labels,
 }
 
+enum State {
+    Opened(File, CaptureConfig),
+    Running(Capture),
+}
+
+/// The tee's sink. What passes before the capture runs is nobody's: CMD has not started.
+pub(super) struct LateSink {
+    handover: Handover,
+    sink: Option<CaptureSink>,
+}
+
+impl PacketSink for LateSink {
+    fn packet(
+        &mut self,
+        at: switchboard_wire::Instant,
+        direction: Direction,
+        packet: PacketView<'_>,
+    ) {
+        if self.sink.is_none() {
+            self.sink = locked(&self.handover).take();
+        }
+        if let Some(sink) = &mut self.sink {
+            sink.packet(at, direction, packet);
+        }
+    }
+}
+
+fn locked(handover: &Handover) -> std::sync::MutexGuard<'_, Option<CaptureSink>> {
+    handover.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Recording {
-    /// Begins to write to `path`; the sink is for the device's tee. The clock starts now.
+    /// Makes the file at `path`; the sink is for the device's tee. The clock starts now.
     ///
     /// # Errors
     ///
-    /// The file cannot be made or written, and the text says which.
-    pub(super) fn begin(path: &Path) -> io::Result<(Self, CaptureSink)> {
-        let failed = |error: io::Error| {
-            let text = format!("cannot record to {}: {error}", path.display());
-            io::Error::new(error.kind(), text)
-        };
-        let file = File::create(path).map_err(failed)?;
+    /// The file cannot be made, and the text says which.
+    pub(super) fn begin(path: &Path) -> io::Result<(Self, LateSink)> {
+        let file = File::create(path).map_err(|error| cannot_record(path, &error))?;
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let config = CaptureConfig {
             application: format!("switchboard {}", env!("CARGO_PKG_VERSION")),
@@ -51,20 +84,41 @@ impl Recording {
             mirrored: true,
             ..CaptureConfig::default()
         };
-        let labels = Labels::default();
+        let recording = Self {
+            path: path.to_owned(),
+            state: State::Opened(file, config),
+            handover: Handover::default(),
+            labels: Labels::default(),
+        };
+        let sink = LateSink {
+            handover: recording.handover.clone(),
+            sink: None,
+        };
+        Ok((recording, sink))
+    }
+
+    /// Starts the thread that writes. It reads packets, so it is to be started by a relay that
+    /// is confined: Landlock and the loss of capabilities reach later threads only.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written, and the text says which.
+    pub(super) fn start(self) -> io::Result<Self> {
+        let State::Opened(file, config) = self.state else {
+            return Ok(self);
+        };
         let mut labeller = Labeller {
-            registry: labels.clone(),
+            registry: self.labels.clone(),
             told: HashMap::new(),
         };
         let label = move |direction, packet: &[u8]| labeller.label(direction, packet);
-        let output = BufWriter::new(file);
-        let (sink, capture) = capture(output, config, label).map_err(failed)?;
-        let recording = Self {
-            path: path.to_owned(),
-            capture,
-            labels,
-        };
-        Ok((recording, sink))
+        let begun = capture(BufWriter::new(file), config, label);
+        let (sink, capture) = begun.map_err(|error| cannot_record(&self.path, &error))?;
+        *locked(&self.handover) = Some(sink);
+        Ok(Self {
+            state: State::Running(capture),
+            ..self
+        })
     }
 
     /// Who knows which program a packet belongs to.
@@ -75,7 +129,10 @@ impl Recording {
     /// Writes what waits and says what the file lacks, if anything.
     pub(super) fn finish(self) {
         let path = self.path.display();
-        match self.capture.finish() {
+        let State::Running(capture) = self.state else {
+            return;
+        };
+        match capture.finish() {
             Ok(stats) if stats.dropped > 0 => say::notice(format_args!(
                 "{path} has {} packets; {} came too fast to be recorded",
                 stats.written, stats.dropped
@@ -84,6 +141,11 @@ impl Recording {
             Err(error) => say::error(format_args!("{path} is not complete: {error}")),
         }
     }
+}
+
+fn cannot_record(path: &Path, error: &io::Error) -> io::Error {
+    let text = format!("cannot record to {}: {error}", path.display());
+    io::Error::new(error.kind(), text)
 }
 
 /// One conversation: protocol, the program's endpoint, the far endpoint.

@@ -1,7 +1,7 @@
 //! What is at the other end of the program's link: our stack, the gateway, the control socket.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,8 +115,7 @@ impl World {
             }
         }
         for (port, listener) in listeners {
-            let target = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
-            self.gateway.serve_inside_listener(listener, target)?;
+            self.gateway.serve_inside_listener(listener, port)?;
         }
         Ok(())
     }
@@ -124,6 +123,12 @@ impl World {
     /// The control socket's file.
     pub(super) fn control_file(&self) -> Option<PathBuf> {
         self.control.clone()
+    }
+
+    /// `--record`, once the relay is confined.
+    pub(super) fn start_recording(&mut self) -> io::Result<()> {
+        self.recording = self.recording.take().map(Recording::start).transpose()?;
+        Ok(())
     }
 
     /// Every socket of the run.

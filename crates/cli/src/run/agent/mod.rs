@@ -31,6 +31,8 @@ pub(super) fn main(channel: &Channel, plan: &Plan) {
         let _ = channel.send(&FromAgent::Refused(error), &[]);
         return;
     }
+    // The channel does it now, and leaves time to tidy up.
+    let _ = rustix::process::set_parent_process_death_signal(None);
     let mut at_end = Vec::new();
     loop {
         match channel.receive() {

@@ -33,6 +33,24 @@ fn try_everything() {
     let signal = rustix::process::Signal::CONT;
     let killed = rustix::process::kill_process(parent, signal);
     assert!(killed.is_err_and(|errno| refused(errno.into())), "a signal");
+    let parent = parent.as_raw_nonzero().get();
+    // SAFETY: signal 0 is none; the call takes numbers only.
+    let asked = unsafe { libc::syscall(libc::SYS_tgkill, parent, parent, 0) };
+    assert!(
+        asked == -1 && refused(std::io::Error::last_os_error()),
+        "a thread's signal"
+    );
+    let nothing = std::ptr::null::<libc::rlimit64>();
+    let limits = |pid: i32| {
+        let which = libc::RLIMIT_NOFILE;
+        // SAFETY: neither reads nor writes limits without a place for them.
+        unsafe { libc::syscall(libc::SYS_prlimit64, pid, which, nothing, nothing) }
+    };
+    assert!(
+        limits(parent) == -1 && refused(std::io::Error::last_os_error()),
+        "another's limits"
+    );
+    assert_eq!(limits(0), 0, "its own limits");
     let capabilities = rustix::thread::capabilities(None).expect("capget");
     assert!(capabilities.permitted.is_empty() && capabilities.effective.is_empty());
 

@@ -69,8 +69,10 @@ impl Setup {
 /// How CMD's part of a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// CMD ended; pass this exit code on.
+    /// CMD ended by itself; pass this exit code on.
     Program(u8),
+    /// A signal ended CMD; pass this exit code on.
+    Killed(u8),
     /// `execve(2)` refused, with this error number.
     NotStarted(i32),
     /// The agent is gone.
@@ -178,7 +180,12 @@ impl Start {
 
 impl Ended {
     fn of(ending: Ending) -> Self {
-        Self::Program(ending.exit_code())
+        let code = ending.exit_code();
+        if ending.is_signal() {
+            Self::Killed(code)
+        } else {
+            Self::Program(code)
+        }
     }
 }
 

@@ -300,8 +300,10 @@ fn time_wait_acknowledges_the_fin_again_and_begins_anew() {
 #[test]
 fn time_wait_ignores_resets() {
     let mut solo = closed_solo(false);
-    solo.say(Peer::seq(2).ack(2).flags(Flags::RST));
-    solo.silence();
+    for seq in [0, 1, 2, 3, 500, 9_000_000] {
+        solo.say(Peer::seq(seq).ack(2).flags(Flags::RST));
+        solo.silence();
+    }
     assert!(solo.end.time_wait.is_some());
 }
 

@@ -56,6 +56,34 @@ fn three_duplicates_repair_the_first_hole_and_partial_acks_the_others() {
     assert!(solo.hear().iter().all(|wire| !wire.retransmission));
 }
 
+/// RFC 6582 section 3.2, step 3: the hole behind a partial ACK is repaired at once, though the
+/// halved window is full.
+#[test]
+fn a_partial_ack_repairs_whatever_the_window_says() {
+    let mut solo = ten_under_way(&Setup::default());
+    for _ in 0..3 {
+        duplicate(&mut solo, 2);
+    }
+    for hole in 1..5 {
+        solo.say(Peer::seq(1).ack(2 + hole * SEG));
+        let wires = solo.hear();
+        assert_eq!(solo.rel(&wires[0]), 2 + hole * SEG);
+        assert!(wires[0].retransmission);
+    }
+}
+
+/// RFC 6298 section 5.3: each acknowledgement of something new starts the timer again.
+#[test]
+fn a_trickle_of_acknowledgements_keeps_the_timer_from_expiring() {
+    let mut solo = ten_under_way(&Setup::default());
+    for acked in 1..10 {
+        let left = solo.wait(150 * MS);
+        assert!(left.iter().all(|(_, wire)| !wire.retransmission), "{acked}");
+        solo.say(Peer::seq(1).ack(2 + acked * SEG));
+        solo.hear();
+    }
+}
+
 #[test]
 fn two_duplicates_are_reordering() {
     let mut solo = ten_under_way(&Setup::default());

@@ -193,6 +193,10 @@ fn options_that_were_not_agreed_are_not_sent() {
     let ack = solo.one();
     assert!(ack.header.options.sack.is_empty());
     assert!(ack.header.options.timestamps.is_none());
+    // And no clock is judged by what was never agreed.
+    solo.say(Peer::seq(1).ack(1).text(&[7; 100]).stamp(0x9000_0000));
+    let ack = solo.one();
+    assert_eq!(solo.rel_ack(&ack), 111);
 }
 
 /// Bug 9: an MSS of nothing, or next to it.
@@ -208,7 +212,8 @@ fn tiny_peer_mss_is_raised_to_a_floor() {
         let mut solo = Solo::established_with(&setup, options);
         solo.send(&[1; 480]);
         let wires = solo.hear();
-        assert_eq!(wires.len(), 10, "segments of 48 octets");
+        assert_eq!(wires.len(), 10);
+        assert!(wires.iter().all(|wire| wire.text.len() == 48), "MSS {mss}");
     }
 }
 

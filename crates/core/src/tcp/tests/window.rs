@@ -210,18 +210,17 @@ fn the_right_edge_never_moves_left() {
         let mut pair = Pair::established(&Setup::default(), &small_buffer(limit));
         let data = pattern(limit.min(1 << 20) * 2);
         let mut dice = super::harness::Dice(7);
-        let (mut sent, mut edge) = (0, None::<SeqNum>);
+        let now = pair.now;
+        let mut sent = pair.a.connection().send_slice(now, &data).unwrap();
+        let mut edge = None::<SeqNum>;
         let scale = pair.b.tcb().agreed.receive_scale;
         let until = pair.now + Duration::from_secs(60);
-        let mut seen = 0;
+        let (mut seen, mut told_edges) = (0, 0);
         while pair.step(until) {
             let now = pair.now;
             if sent < data.len() {
-                sent += pair
-                    .a
-                    .connection()
-                    .send_slice(now, &data[sent..])
-                    .unwrap_or(0);
+                let rest = &data[sent..];
+                sent += pair.a.connection().send_slice(now, rest).unwrap_or(0);
             }
             if dice.percent(20) {
                 let max = dice.below(3_000) as usize;
@@ -232,10 +231,12 @@ fn the_right_edge_never_moves_left() {
                     let told = wire.header.ack.unwrap() + (u32::from(wire.header.window) << scale);
                     assert!(edge.is_none_or(|edge| told.is_at_or_after(edge)), "{limit}");
                     edge = Some(told);
+                    told_edges += 1;
                 }
             }
             seen = pair.log.len();
         }
+        assert!(told_edges > 5, "{limit}");
     }
 }
 
