@@ -40,7 +40,14 @@ pub(crate) fn can_run() -> bool {
         let output = switchboard().args(["run", "--", "true"]).output();
         let output = output.expect("the command starts");
         if !output.status.success() {
-            eprintln!("skipped: needs what this says: {}", stderr(&output).trim());
+            // Past the capture of the test's output: a skip is to be seen.
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!(
+                    "skipped: needs what this says: {}\n",
+                    stderr(&output).trim()
+                ),
+            );
         }
         output.status.success()
     })
@@ -94,7 +101,11 @@ pub(crate) fn as_nobody(mode: Option<&str>, script: &str) -> Output {
 /// Whether tests as another user can be made.
 pub(crate) fn can_be_nobody() -> bool {
     if !is_root() || !Path::new("/usr/bin/setpriv").exists() {
-        eprintln!("skipped: needs root and setpriv, to become uid {NOBODY}");
+        // Past the capture of the test's output: a skip is to be seen.
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: needs root and setpriv, to become uid {NOBODY}\n"),
+        );
         return false;
     }
     can_run()

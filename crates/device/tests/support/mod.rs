@@ -54,7 +54,11 @@ pub(crate) fn is_inside(test: &str) -> bool {
 /// Starts this program anew in namespaces, to run `test` only.
 pub(crate) fn spawn_inside(test: &str, user: User) -> Option<Child> {
     if !Path::new("/dev/net/tun").exists() {
-        eprintln!("skipped: {test} needs /dev/net/tun");
+        // Past the capture of the test's output: a skip is to be seen.
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("skipped: {test} needs /dev/net/tun\n"),
+        );
         return None;
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -67,7 +71,11 @@ pub(crate) fn spawn_inside(test: &str, user: User) -> Option<Child> {
     match command.spawn() {
         Ok(child) => Some(child),
         Err(error) => {
-            eprintln!("skipped: {test} needs user and network namespaces: {error}");
+            // Past the capture of the test's output: a skip is to be seen.
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("skipped: {test} needs user and network namespaces: {error}\n"),
+            );
             None
         }
     }
