@@ -67,7 +67,12 @@ impl Loss {
                 self.state = Recovery::Open;
                 self.dupacks = 0;
                 self.first_due = false;
-                return Outcome::Ended;
+                // The congestion controller never heard that it began.
+                return if self.is_path_change {
+                    Outcome::Same
+                } else {
+                    Outcome::Ended
+                };
             }
             Recovery::Timeout => {}
             Recovery::Fast => {

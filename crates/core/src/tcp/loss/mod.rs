@@ -45,6 +45,8 @@ pub(crate) struct Loss {
     pub(crate) first_due: bool,
     /// SND.UNA when the retransmission timer expired last.
     timed_out_at: SeqNum,
+    /// What is being repaired was too long for the path, not lost to congestion.
+    is_path_change: bool,
 }
 
 impl Loss {
@@ -59,6 +61,7 @@ impl Loss {
             recover: iss,
             first_due: false,
             timed_out_at: iss,
+            is_path_change: false,
         }
     }
 
@@ -113,6 +116,7 @@ impl Loss {
 
     fn begin(&mut self, state: Recovery, snd: &SendSpace) {
         self.state = state;
+        self.is_path_change = false;
         self.recover = snd.nxt;
         self.repaired_to = snd.una;
         self.first_due = true;
@@ -142,6 +146,7 @@ impl Loss {
     pub(crate) fn on_path_mtu(&mut self, snd: &SendSpace) {
         if self.state == Recovery::Open {
             self.begin(Recovery::Fast, snd);
+            self.is_path_change = true;
         }
         self.repaired_to = snd.una;
         self.lost_below = snd.nxt;

@@ -197,6 +197,9 @@ fn a_smaller_path_cuts_what_is_under_way_anew() {
         assert_eq!(solo.rel(wire), covered, "without gaps");
         covered += wire.text.len() as u32;
     }
+    solo.say(Peer::seq(1).ack(2 + 10 * SEG));
+    let after = solo.end.connection().info(now).cwnd;
+    assert!(after >= before, "{after} after {before}");
     // A floor, whatever somebody claims.
     solo.end.connection().on_path_mtu(now, 0);
     assert_eq!(solo.end.connection().info(now).send_mss, 48);
