@@ -27,6 +27,9 @@ pub(crate) struct Flags {
     output: crate::Output,
 }
 
+/// Octets of each buffer of a connection, ours and the peer's.
+const BUFFER: usize = 256 * 1024;
+
 type Measure = Box<dyn Fn(f64) -> f64>;
 
 /// A row: its title, ours, the peer's.
@@ -113,6 +116,9 @@ fn connect(link: &mut Link) -> (TcpId, TcpId) {
     let server = SocketAddr::new(address(1), 80);
     let options = TcpOptions {
         nodelay: true,
+        // Both ends share one cache: a larger window would only measure memory.
+        send_buffer: BUFFER,
+        receive_buffer: BUFFER,
         ..TcpOptions::default()
     };
     let listener = link

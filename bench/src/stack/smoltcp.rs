@@ -11,10 +11,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use super::Measure;
-
-/// Octets of each socket's buffers: what its throughput needs, no less than ours has.
-const BUFFER: usize = 256 * 1024;
+use super::{BUFFER, Measure};
 
 type Queue = Rc<RefCell<VecDeque<Vec<u8>>>>;
 

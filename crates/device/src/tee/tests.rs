@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
@@ -170,16 +171,22 @@ fn a_capture_holds_cut_packets_with_their_labels() {
     assert_finished(&blocks[2].1[20..20 + 1_040]);
 }
 
-/// Blocks until the test lets it go on.
-struct Stuck(Arc<Mutex<()>>, File, bool);
+/// Blocks until the test lets it go on, and says when it does.
+struct Stuck {
+    gate: Arc<Mutex<()>>,
+    is_waiting: Arc<AtomicBool>,
+    file: File,
+    has_begun: bool,
+}
 
 impl Write for Stuck {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         // The beginning of the file is written by the test's own thread.
-        if std::mem::replace(&mut self.2, true) {
-            drop(self.0.lock());
+        if std::mem::replace(&mut self.has_begun, true) {
+            self.is_waiting.store(true, Ordering::Release);
+            drop(self.gate.lock());
         }
-        self.1.write(octets)
+        self.file.write(octets)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -195,12 +202,20 @@ fn a_slow_file_costs_packets_not_time_and_the_gap_is_noted() {
         ..CaptureConfig::default()
     };
     let closed = gate.lock().unwrap();
-    let output = Stuck(Arc::clone(&gate), file.clone(), false);
+    let is_waiting = Arc::new(AtomicBool::new(false));
+    let output = Stuck {
+        gate: Arc::clone(&gate),
+        is_waiting: Arc::clone(&is_waiting),
+        file: file.clone(),
+        has_begun: false,
+    };
     let (mut sink, capture) = capture(output, config, |_, _| None).unwrap();
     let sent = super_segment(500, 1_000);
     let mut offer = || sink.packet(clock(), Direction::Outbound, PacketView::Sent(&sent));
     offer();
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    while !is_waiting.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
     for _ in 0..10 {
         offer();
     }
@@ -242,11 +257,15 @@ impl Write for Full {
 fn a_full_disk_ends_the_capture_and_nothing_else() {
     let (mut sink, capture) = capture(Full(false), CaptureConfig::default(), |_, _| None).unwrap();
     let sent = super_segment(500, 1_000);
-    for _ in 0..3 {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while capture.stats().dropped < 2 {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "packets are still taken"
+        );
         sink.packet(clock(), Direction::Outbound, PacketView::Sent(&sent));
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert!(capture.stats().dropped >= 2);
     let error = capture.finish().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
 }
