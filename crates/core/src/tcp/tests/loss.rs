@@ -6,6 +6,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::harness::{From, MS, Pair, Peer, Setup, Solo, Wire, pattern};
+use crate::config::CongestionControl;
 
 const SEG: u32 = 1_460;
 
@@ -60,7 +61,9 @@ fn three_duplicates_repair_the_first_hole_and_partial_acks_the_others() {
 /// halved window is full.
 #[test]
 fn a_partial_ack_repairs_whatever_the_window_says() {
-    let mut solo = ten_under_way(&Setup::default());
+    let mut setup = Setup::default();
+    setup.options.congestion = CongestionControl::Reno;
+    let mut solo = ten_under_way(&setup);
     for _ in 0..3 {
         duplicate(&mut solo, 2);
     }
