@@ -131,6 +131,8 @@ mod builder;
 mod clock;
 mod driver;
 mod errors;
+#[cfg(doctest)]
+mod guide;
 mod incoming;
 pub mod net;
 mod network;

@@ -1,0 +1,7 @@
+//! The guide's chapters, so that their snippets run as tests.
+
+#[doc = include_str!("../../../docs/guide/sockets.md")]
+struct Sockets;
+
+#[doc = include_str!("../../../docs/guide/tuning.md")]
+struct Tuning;
