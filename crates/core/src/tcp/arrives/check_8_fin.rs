@@ -11,18 +11,31 @@ use crate::tcp::state::{After, Turn};
 use crate::tcp::tcb::{End, Stop, Synchronized, Verdict};
 
 impl Synchronized {
-    /// The peer's stream ends behind its text; it has ended for us once all of that has come.
-    pub(super) fn check_8_fin(&mut self, now: Instant, env: &Env, segment: &Segment) -> Verdict {
-        if segment.flags.fin() && self.phase.receives() {
-            let at = segment.text_seq() + segment.text_len;
-            // Not where the window ends before it, and only where nothing lies behind it: the
-            // first FIN that makes sense stays.
-            let fits = at.is_at_or_before(self.rcv.edge) && at.is_at_or_after(self.rcv.nxt);
-            if fits && self.rcv.fin_at.is_none() {
-                self.rcv.fin_at = Some(at);
-            }
-            self.ack.at_once();
+    /// Notes where the peer's stream ends. Before the text is kept: what a peer sent beyond its
+    /// own FIN, and what waits here out of order, is not part of the stream.
+    pub(super) fn note_fin(&mut self, segment: &Segment) {
+        if !segment.flags.fin() || !self.phase.receives() {
+            return;
         }
+        self.ack.at_once();
+        let at = segment.text_seq() + segment.text_len;
+        // Not where the window ends before it, and only where nothing lies behind it: the
+        // first FIN that makes sense stays.
+        let fits = at.is_at_or_before(self.rcv.edge) && at.is_at_or_after(self.rcv.nxt);
+        if !fits || self.rcv.fin_at.is_some() {
+            return;
+        }
+        self.rcv.fin_at = Some(at);
+        if let Some(assembler) = &mut self.assembler {
+            assembler.cut(at);
+            if assembler.is_empty() {
+                self.assembler = None;
+            }
+        }
+    }
+
+    /// The peer's stream has ended for us once all of its text has come.
+    pub(super) fn check_8_fin(&mut self, now: Instant, env: &Env) -> Verdict {
         if self.rcv.fin_at != Some(self.rcv.nxt) || !self.phase.receives() {
             return ControlFlow::Continue(());
         }

@@ -45,8 +45,9 @@ impl Synchronized {
         self.check_4_syn(now, env, segment)?;
         self.check_5_ack(now, env, segment)?;
         // Sixth, URG: urgent data stays in line, as RFC 6093 section 6 advises.
+        self.note_fin(segment);
         self.check_7_text(now, env, segment, text)?;
-        self.check_8_fin(now, env, segment)
+        self.check_8_fin(now, env)
     }
 
     /// Text and FIN that came with the SYN that made this connection.
@@ -64,9 +65,10 @@ impl Synchronized {
             flags,
             ..segment.clone()
         };
+        self.note_fin(&rest);
         let verdict = self
             .check_7_text(now, env, &rest, text)
-            .map_continue(|()| self.check_8_fin(now, env, &rest));
+            .map_continue(|()| self.check_8_fin(now, env));
         self.settle(now, env);
         match verdict {
             ControlFlow::Continue(verdict) => verdict,

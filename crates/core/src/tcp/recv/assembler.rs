@@ -194,6 +194,18 @@ impl Assembler {
         nxt
     }
 
+    /// The stream ends at `end`: what lies behind it is not part of it.
+    pub(crate) fn cut(&mut self, end: SeqNum) {
+        self.ranges.retain(|range| range.left.is_before(end));
+        if let Some(last) = self.ranges.last_mut()
+            && last.right.is_after(end)
+        {
+            last.text.truncate(end.since(last.left) as usize);
+            last.right = end;
+        }
+        self.recount();
+    }
+
     /// Appends ranges to `blocks`, latest first, until there are `most`.
     pub(crate) fn recent_blocks(&self, most: usize, blocks: &mut SackBlocks) {
         let dsack = blocks.len();

@@ -172,6 +172,24 @@ impl ReceiveBuffer {
         }
     }
 
+    /// Forgets what lies beyond the first `len` octets.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.freeze_tail();
+        while self.len > len
+            && let Some(back) = self.chunks.back_mut()
+        {
+            let surplus = self.len - len;
+            if back.bytes.len() > surplus {
+                back.bytes.truncate(back.bytes.len() - surplus);
+                self.len = len;
+            } else {
+                self.len -= back.bytes.len();
+                self.charged -= back.charge;
+                self.chunks.pop_back();
+            }
+        }
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();

@@ -316,3 +316,30 @@ fn the_senders_marks_keep_up_with_what_is_acknowledged() {
         assert_eq!(tcb.loss.recover, una - 1);
     }
 }
+
+/// RFC 5681 section 4.1: the window that a transfer has opened is forgotten after a pause longer
+/// than the retransmission timeout, and kept through a shorter one.
+#[test]
+fn a_pause_makes_the_window_small_again() {
+    let mut pair = Pair::plain();
+    pair.transfer(&pattern(2 << 20), Duration::from_secs(30));
+    let cwnd = |pair: &mut Pair| {
+        let now = pair.now;
+        pair.a.connection().info(now).cwnd
+    };
+    let opened = cwnd(&mut pair);
+    let rto = {
+        let now = pair.now;
+        pair.a.connection().info(now).rto
+    };
+
+    pair.run(rto / 2);
+    pair.transfer(b"soon", Duration::from_secs(1));
+    assert!(cwnd(&mut pair) >= opened, "a short pause costs nothing");
+
+    pair.run(rto * 2);
+    pair.transfer(b"late", Duration::from_secs(1));
+    let mss = 1_460;
+    assert!(opened > 20 * mss, "the transfer opened it: {opened}");
+    assert!(cwnd(&mut pair) <= 11 * mss, "{} octets", cwnd(&mut pair));
+}
