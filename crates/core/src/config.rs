@@ -288,6 +288,9 @@ pub struct UdpOptions {
     pub broadcast: bool,
     /// An IPv6 wildcard socket takes no IPv4 (`IPV6_V6ONLY`).
     pub only_v6: bool,
+    /// Datagrams that arrived as one super-datagram are handed up as one, their size beside
+    /// them (`UDP_GRO`). Without it each is handed up by itself.
+    pub gro: bool,
 }
 
 impl Default for UdpOptions {
@@ -300,6 +303,7 @@ impl Default for UdpOptions {
             reuse_address: false,
             broadcast: false,
             only_v6: false,
+            gro: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes};
@@ -244,21 +244,6 @@ fn append(payload: &[u8], buf: &mut impl BufMut) -> usize {
     let count = payload.len().min(buf.chunk_mut().len());
     buf.put_slice(&payload[..count]);
     count
-}
-
-/// A destination alone; the rest is the socket's own.
-fn to(remote: SocketAddr) -> UdpMeta {
-    let unspecified = match remote {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    UdpMeta {
-        remote,
-        local: unspecified,
-        hop_limit: None,
-        traffic_class: 0,
-        dont_fragment: false,
-    }
 }
 
 /// Receiving.
@@ -517,7 +502,8 @@ impl UdpSocket {
             ));
         };
         let payload = Bytes::copy_from_slice(buf);
-        self.send_message(payload, Some(to(remote))).await?;
+        self.send_message(payload, Some(UdpMeta::to(remote)))
+            .await?;
         Ok(buf.len())
     }
 
@@ -569,7 +555,7 @@ impl UdpSocket {
     ) -> Poll<io::Result<usize>> {
         let payload = Bytes::copy_from_slice(buf);
         let sent = self.poll(cx, Side::Write, |shard, now| {
-            self.attempt_send(shard, now, &payload, Some(to(target)))
+            self.attempt_send(shard, now, &payload, Some(UdpMeta::to(target)))
         });
         sent.map_ok(|()| buf.len())
     }
@@ -590,7 +576,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock`, or as [`send`](Self::send).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        self.try_send_message(Bytes::copy_from_slice(buf), Some(to(target)))?;
+        self.try_send_message(Bytes::copy_from_slice(buf), Some(UdpMeta::to(target)))?;
         Ok(buf.len())
     }
 }
