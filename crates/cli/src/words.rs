@@ -52,7 +52,7 @@ pub(crate) fn refused(why: &Refused, ip: IpAddr, port: u16, who: &str) -> String
                 says(*by)
             )
         }
-        Refused::Policy(why) => format!("REFUSED. {why}."),
+        Refused::Policy { why, .. } => format!("REFUSED. {why}."),
         Refused::HostLoopbackClosed => format!(
             "REFUSED. {ip} would be your machine's own loopback, which is closed to this run."
         ),

@@ -137,6 +137,8 @@ mod guide;
 mod incoming;
 pub mod net;
 mod network;
+#[cfg(feature = "shape")]
+pub mod shape;
 mod shard;
 mod udp_flow;
 mod waiters;
