@@ -37,6 +37,7 @@ mod ip;
 pub mod limits;
 mod multicast;
 mod ready;
+pub mod router;
 mod slab;
 pub mod socket;
 mod stack;
@@ -52,6 +53,7 @@ pub use error::{
     ReceiveError, SendError, UdpSendError, Unreachable,
 };
 pub use event::{Event, Incoming, Readiness};
+pub use router::{PortConfig, PortId, Router, RouterStats};
 pub use socket::{
     Accepted, EchoRequest, FlowId, ListenerId, Refusal, Shutdown, SocketEntry, State, TcpId,
     UdpError, UdpId, UdpMeta,
