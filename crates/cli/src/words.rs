@@ -103,5 +103,6 @@ fn says(by: Option<IpAddr>) -> String {
 }
 
 fn was_told(who: &str, (words, name): Told) -> String {
-    format!("{who} was told: {words} ({name}).")
+    let was = if who == "You" { "were" } else { "was" };
+    format!("{who} {was} told: {words} ({name}).")
 }
