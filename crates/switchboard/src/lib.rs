@@ -119,6 +119,7 @@
 //!   without a copy, between the device's memory and yours.
 //! - [`Net::incoming`]: flows to *any* address, to be accepted, refused, or answered unreachable:
 //!   what gateways, proxies and VPN servers are made of.
+//! - [`net::PingSocket`], [`net::RawSocket`]: below the transports.
 //! - [`net::TcpStream::info`], [`Net::sockets`], [`Net::stats`]: what goes on.
 //! - [`SocketError`]: inside each `io::Error`, what was tried, what happened, and by whom.
 //! - Virtual time: under `tokio::time::pause` the stack's timers run on tokio's clock, so a test
@@ -155,9 +156,10 @@ pub use udp_flow::UdpFlow;
 pub use switchboard_core::config::{CongestionControl, KeepAlive, Linger};
 pub use switchboard_core::limits::Limits;
 pub use switchboard_core::{
-    AcceptError, BindError, Cidr, CidrError, ConnectError, EchoRequest, Endpoint, Instant,
-    ListenError, Lost, Protocol, Refusal, RxPacket, SocketEntry, State, Stats, TcpConfig, TcpInfo,
-    TcpOptions, Transmit, UdpError, UdpMeta, UdpOptions, UdpSendError, Unreachable,
+    AcceptError, BindError, Cidr, CidrError, ConnectError, EchoReply, EchoRequest, Endpoint,
+    Instant, IpProtocol, IpVersion, ListenError, Lost, PacketError, PacketMeta, PacketOptions,
+    PacketSendError, Protocol, Refusal, RxPacket, SocketEntry, SocketKind, State, Stats, TcpConfig,
+    TcpInfo, TcpOptions, Transmit, UdpError, UdpMeta, UdpOptions, UdpSendError, Unreachable,
 };
 /// Where packets come from and go to: what a [`Net`] is made of.
 pub use switchboard_device as device;
