@@ -3,10 +3,15 @@
 //! A [`Device`] hands over received packets in batches and takes transmits without waiting.
 //! Nothing of the stack is known here: the seam is `switchboard_wire::packet`.
 
+pub mod ethernet;
 #[cfg(target_os = "linux")]
 pub mod host_socket;
 pub mod pipe;
 mod pool;
+#[cfg(unix)]
+pub mod stream;
+#[cfg(target_os = "linux")]
+pub mod tap;
 pub mod tee;
 pub mod tun;
 
