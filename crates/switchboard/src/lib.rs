@@ -141,6 +141,8 @@ mod network;
 #[cfg(feature = "shape")]
 pub mod shape;
 mod shard;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod udp_flow;
 mod waiters;
 
