@@ -49,7 +49,7 @@ impl fmt::Display for Report {
 
 /// A socket in a few words.
 pub(super) fn socket(entry: &SocketEntry) -> String {
-    let mut text = entry.local.to_string();
+    let mut text = entry.to_string();
     if let Some(remote) = entry.remote {
         text.push_str(&format!(" > {remote}"));
     }

@@ -232,7 +232,7 @@ fn what_a_host_holds_can_be_seen_from_outside() {
         server
             .sockets()
             .iter()
-            .any(|socket| socket.local.address.port() == 7)
+            .any(|socket| socket.local.port() == 7)
     );
     assert!(server.stats().packets_received > 3);
     assert_eq!(server.starts(), 1);
