@@ -196,9 +196,13 @@ impl Net {
         self.home().ask(|shard| shard.stack.config().tcp.defaults)
     }
 
-    /// Options of datagram sockets that set none of their own.
+    /// Options of datagram sockets that set none of their own: as on Linux, who is not connected
+    /// hears of no errors.
     pub(crate) fn udp_options(&self) -> UdpOptions {
-        UdpOptions::default()
+        UdpOptions {
+            receive_errors: false,
+            ..UdpOptions::default()
+        }
     }
 
     /// The clock of this network: for a capture of its packets, or another network that shall

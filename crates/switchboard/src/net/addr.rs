@@ -205,6 +205,17 @@ pub(crate) async fn resolve(net: &Net, targets: Targets) -> io::Result<Vec<Socke
     }
 }
 
+/// Where what is sent to `remote` goes: the unspecified address means this host, as on Linux,
+/// so that what a listener on all addresses says of itself can be connected to.
+pub(crate) fn destination(remote: SocketAddr) -> SocketAddr {
+    let ip = match remote.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => return remote,
+    };
+    SocketAddr::new(ip, remote.port())
+}
+
 /// What is to be looked up: taken from the caller's value at once.
 pub(crate) fn targets(of: &(impl ToSocketAddrs + ?Sized)) -> Targets {
     of.to_targets()

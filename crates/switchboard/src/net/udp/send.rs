@@ -9,7 +9,7 @@ use switchboard_core::{Instant, UdpMeta, UdpSendError};
 
 use super::{UdpSocket, returned};
 use crate::errors::SocketError;
-use crate::net::addr::{ToSocketAddrs, resolve, targets};
+use crate::net::addr::{ToSocketAddrs, destination, resolve, targets};
 use crate::shard::{Shard, Side};
 use crate::waiters::WRITE_SIDE;
 
@@ -69,7 +69,7 @@ impl UdpSocket {
             ));
         };
         let payload = Bytes::copy_from_slice(buf);
-        self.send_message(payload, Some(UdpMeta::to(remote)))
+        self.send_message(payload, Some(UdpMeta::to(destination(remote))))
             .await?;
         Ok(buf.len())
     }
@@ -124,7 +124,7 @@ impl UdpSocket {
     ) -> Poll<io::Result<usize>> {
         let payload = Bytes::copy_from_slice(buf);
         let sent = self.handle().poll(cx, Side::Write, |shard, now| {
-            self.attempt_send(shard, now, &payload, Some(UdpMeta::to(target)))
+            self.attempt_send(shard, now, &payload, Some(UdpMeta::to(destination(target))))
         });
         sent.map_ok(|()| buf.len())
     }
@@ -145,7 +145,10 @@ impl UdpSocket {
     ///
     /// `WouldBlock`, or as [`send`](Self::send).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        self.try_send_message(Bytes::copy_from_slice(buf), Some(UdpMeta::to(target)))?;
+        self.try_send_message(
+            Bytes::copy_from_slice(buf),
+            Some(UdpMeta::to(destination(target))),
+        )?;
         Ok(buf.len())
     }
 }

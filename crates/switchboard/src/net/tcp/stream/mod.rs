@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use switchboard_core::{Instant, TcpId};
 
-pub(crate) use self::connect::connect_on;
+pub(crate) use self::connect::{connect_bound, connect_on};
 use super::split::{ReadHalf, WriteHalf};
 use super::split_owned::{self, OwnedReadHalf, OwnedWriteHalf};
 use crate::net::addr::{ToSocketAddrs, targets, try_each};
@@ -127,5 +127,11 @@ impl Drop for TcpStream {
             // A stale handle means that it is gone already, by `abort`.
             let _ = shard.stack.call_tcp_close(now, self.id);
         });
+    }
+}
+
+impl AsRef<Self> for TcpStream {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
