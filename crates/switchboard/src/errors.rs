@@ -13,6 +13,8 @@ use switchboard_core::{
     SendError, UdpSendError, Unreachable,
 };
 
+use crate::names::NameError;
+
 /// What is inside every [`io::Error`] of this crate.
 ///
 /// ```
@@ -80,6 +82,13 @@ pub enum SocketError {
     NoNet,
     /// The socket has no peer.
     NotConnected,
+    /// A name has no addresses, or could not be looked up.
+    Name {
+        /// As it was asked for.
+        name: String,
+        /// Why.
+        why: NameError,
+    },
 }
 
 impl SocketError {
@@ -115,6 +124,7 @@ impl SocketError {
             Self::NoSuchSocket | Self::NotConnected => ErrorKind::NotConnected,
             Self::Ended(why) => why.kind(),
             Self::NoNet => ErrorKind::NotFound,
+            Self::Name { why, .. } => why.kind(),
         }
     }
 }
@@ -175,6 +185,7 @@ impl fmt::Display for SocketError {
                 "no network here: use net.enter(), net.scope(), net.install() or \
                  Net::set_default(), or a constructor that takes the Net",
             ),
+            Self::Name { name, why } => write!(f, "{name}: {why}"),
             Self::NotConnected => f.write_str("the socket has no peer: connect it first"),
         }
     }

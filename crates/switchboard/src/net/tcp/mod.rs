@@ -1,6 +1,7 @@
 //! TCP: what `tokio::net::tcp` has.
 
 mod chunks;
+pub(crate) mod eyeballs;
 pub(crate) mod listener;
 mod options;
 pub(crate) mod socket;

@@ -55,14 +55,16 @@ impl UdpSocket {
         Ok(buf.len())
     }
 
-    /// Sends a datagram to `addr`, its first address if it is a name.
+    /// Sends a datagram to `addr`; if it is a name, to its first address of the socket's family.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
         let found = resolve(&self.net, targets(&addr)).await?;
-        let Some(&remote) = found.first() else {
+        let is_v4 = self.local_addr()?.is_ipv4();
+        let own_family = found.iter().find(|found| found.is_ipv4() == is_v4);
+        let Some(&remote) = own_family.or(found.first()) else {
             return Err(io::Error::new(
                 ErrorKind::InvalidInput,
                 "the name has no address to send to",
