@@ -8,8 +8,8 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use redis::aio::MultiplexedConnection;
 use redis::AsyncCommands;
+use redis::aio::MultiplexedConnection;
 use switchboard_gateway::HostNetwork;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
