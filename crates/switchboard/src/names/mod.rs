@@ -82,6 +82,10 @@ impl Names {
     }
 
     /// Looks `name` up, of `families` alone where somebody has to be asked.
+    #[cfg_attr(
+        not(feature = "dns"),
+        expect(unused_variables, reason = "name servers alone need to know")
+    )]
     pub(crate) fn lookup<'a>(
         &'a self,
         net: &'a Net,
