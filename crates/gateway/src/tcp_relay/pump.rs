@@ -305,6 +305,11 @@ impl Pump {
                 Poll::Ready(Err(error)) => return Err(Stop::Outside(error)),
                 Poll::Ready(Ok(())) => {}
             }
+            if self.appetite.wants_segment()
+                && let Ok(info) = self.inside.info()
+            {
+                self.appetite.set_segment(info.send_mss);
+            }
             let outside = &self.outside;
             let read = |room: &mut [u8]| outside.try_read(room);
             match self.appetite.read(&self.pool, self.chunk_max, read) {
