@@ -7,7 +7,7 @@ use switchboard_wire::icmp::v4::{Icmpv4Header, Icmpv4Message};
 use switchboard_wire::icmp::v6::{Icmpv6Header, Icmpv6Message};
 use switchboard_wire::icmp::{Echo, HEADER_LEN};
 use switchboard_wire::ip::IpProtocol;
-use switchboard_wire::{Instant, Malformed};
+use switchboard_wire::{Instant, Malformed, Transmit};
 
 use super::pass::quoted;
 use super::{Outlet, Passing, Router};
@@ -126,7 +126,9 @@ impl Router {
         let ids = &mut self.identifications;
         ip.identification = ids.next(ip.source, ip.destination, ip.protocol);
         if ip_header_len(ip.is_ipv6()) + message.len() <= mtu {
-            out(port, message.whole(&ip, Summing::Here, None));
+            let mut transmit = Transmit::default();
+            message.whole(&ip, Summing::Here, None, &mut transmit);
+            out(port, transmit);
             return true;
         }
         message.fragments(&ip, mtu, |fragment| {

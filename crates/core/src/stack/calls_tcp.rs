@@ -222,6 +222,7 @@ impl Stack {
         now: Instant,
         id: ListenerId,
     ) -> Result<Option<Accepted>, NoSuchSocket> {
+        self.now = self.now.max(now);
         let listener_key = self.listener_key(id)?;
         let Some(listener) = self.listeners.get_mut(listener_key) else {
             return Err(NoSuchSocket);
@@ -237,7 +238,7 @@ impl Stack {
             let FourTuple { local, remote } = *socket.connection.tuple();
             let readiness = socket.connection.readiness();
             self.tell_tcp(key, readiness);
-            self.refresh(now, key);
+            self.refresh(key);
             let id = self.tcp_id(key);
             return Ok(Some(Accepted { id, local, remote }));
         }
@@ -263,7 +264,7 @@ impl Stack {
             if is_mine {
                 socket.owner = Owner::Nobody;
                 let step = socket.connection.abort(now);
-                self.after_step(now, key, step);
+                self.after_step(key, step);
                 self.forget(key);
             }
         }
@@ -301,7 +302,7 @@ impl Stack {
             data.advance(allowed - front.len());
             sent
         };
-        self.refresh(now, key);
+        self.refresh(key);
         sent
     }
 
@@ -320,7 +321,7 @@ impl Stack {
         let socket = self.tcp.get_mut(key).ok_or(SendError::NoSuchSocket)?;
         let front = data.get(..allowed).unwrap_or(data);
         let sent = socket.connection.send_slice(now, front);
-        self.refresh(now, key);
+        self.refresh(key);
         sent
     }
 
@@ -386,7 +387,7 @@ impl Stack {
     ) -> Result<Bytes, ReceiveError> {
         let (key, socket) = self.owned_mut(id).ok_or(ReceiveError::NoSuchSocket)?;
         let received = socket.connection.receive(now, max);
-        self.refresh(now, key);
+        self.refresh(key);
         received
     }
 
@@ -403,7 +404,7 @@ impl Stack {
     ) -> Result<usize, ReceiveError> {
         let (key, socket) = self.owned_mut(id).ok_or(ReceiveError::NoSuchSocket)?;
         let received = socket.connection.receive_slice(now, buffer);
-        self.refresh(now, key);
+        self.refresh(key);
         received
     }
 
@@ -433,7 +434,7 @@ impl Stack {
     ) -> Result<(), SendError> {
         let (key, socket) = self.owned_mut(id).ok_or(SendError::NoSuchSocket)?;
         let step = socket.connection.shutdown(now, how)?;
-        self.after_step(now, key, step);
+        self.after_step(key, step);
         Ok(())
     }
 
@@ -448,7 +449,7 @@ impl Stack {
         let (key, socket) = self.owned_mut(id).ok_or(NoSuchSocket)?;
         socket.owner = Owner::Nobody;
         let step = socket.connection.close(now);
-        self.after_step(now, key, step);
+        self.after_step(key, step);
         Ok(())
     }
 
@@ -461,7 +462,7 @@ impl Stack {
         let (key, socket) = self.owned_mut(id).ok_or(NoSuchSocket)?;
         socket.owner = Owner::Nobody;
         let step = socket.connection.abort(now);
-        self.after_step(now, key, step);
+        self.after_step(key, step);
         self.forget(key);
         Ok(())
     }
@@ -492,7 +493,7 @@ impl Stack {
     ) -> Result<(), NoSuchSocket> {
         let (key, socket) = self.owned_mut(id).ok_or(NoSuchSocket)?;
         socket.connection.set_options(now, options);
-        self.refresh(now, key);
+        self.refresh(key);
         Ok(())
     }
 
