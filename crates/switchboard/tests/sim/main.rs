@@ -1,5 +1,6 @@
 //! The simulator for users: what it promises, each as a test.
 
+mod cluster;
 mod faults;
 mod hosts;
 mod time;
