@@ -47,9 +47,7 @@ async fn worker<const BUGGY: bool>(working: Arc<Mutex<Option<String>>>) -> sim::
         let other = working.lock().unwrap().replace(me.clone());
         assert!(other.is_none_or(|other| other == me), "two workers at once");
         sleep(pause.min(end - Instant::now())).await;
-        if until.is_some_and(|end| end <= Instant::now()) {
-            *working.lock().unwrap() = None;
-        }
+        *working.lock().unwrap() = None;
     }
     Ok(())
 }

@@ -3,4 +3,6 @@
 mod cluster;
 mod faults;
 mod hosts;
+#[cfg(feature = "axum")]
+mod http;
 mod time;
