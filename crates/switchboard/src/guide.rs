@@ -11,3 +11,7 @@ struct Devices;
 
 #[doc = include_str!("../../../docs/guide/from-ipstack.md")]
 struct FromIpstack;
+
+#[cfg(feature = "sim")]
+#[doc = include_str!("../../../docs/guide/simulation.md")]
+struct Simulation;
