@@ -207,6 +207,34 @@ impl Stack {
         Ok(listener.local)
     }
 
+    /// `READABLE` while a connection waits to be accepted (events are edges).
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchSocket`].
+    pub fn listener_readiness(&self, id: ListenerId) -> Result<Readiness, NoSuchSocket> {
+        let key = self.listener_key(id)?;
+        let listener = self.listeners.get(key).ok_or(NoSuchSocket)?;
+        let has_ready = listener.backlog.has_ready();
+        Ok(if has_ready { Readiness::READABLE } else { Readiness::NONE })
+    }
+
+    /// Changes the options of the connections that it answers from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchSocket`].
+    pub fn set_listener_options(
+        &mut self,
+        id: ListenerId,
+        options: &TcpOptions,
+    ) -> Result<(), NoSuchSocket> {
+        let key = self.listener_key(id)?;
+        let listener = self.listeners.get_mut(key).ok_or(NoSuchSocket)?;
+        listener.options = *options;
+        Ok(())
+    }
+
     /// The oldest connection of the backlog that stands.
     ///
     /// # Errors
