@@ -216,7 +216,7 @@ fn datagrams(sockets: u32, seconds: f64) -> f64 {
         for _ in 0..64 {
             // Jumps about, so that no socket stays in the cache for being the last one.
             let number = (count.wrapping_mul(2_654_435_761) % u64::from(sockets)) as u32;
-            let meta = to(endpoint(number));
+            let meta = UdpMeta::to(endpoint(number));
             link.a
                 .call_udp_send(now, sender, payload.clone(), Some(meta))
                 .expect("sends");
@@ -227,17 +227,6 @@ fn datagrams(sockets: u32, seconds: f64) -> f64 {
     }
     assert_eq!(received, count, "no datagram was lost");
     start.elapsed().as_secs_f64() * 1e9 / count as f64
-}
-
-/// To `remote`, from wherever the socket is.
-fn to(remote: SocketAddr) -> UdpMeta {
-    UdpMeta {
-        remote,
-        local: SocketAddr::from(([0, 0, 0, 0], 0)),
-        hop_limit: None,
-        traffic_class: 0,
-        dont_fragment: false,
-    }
 }
 
 fn drain(stack: &mut Stack, readable: &mut Vec<UdpId>) -> u64 {

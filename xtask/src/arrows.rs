@@ -74,7 +74,7 @@ const NEVER: [(&str, &str, &str); 4] = [
 ];
 
 /// Outside the product: these use what they like.
-const OUTSIDE: [&str; 2] = ["switchboard-bench", "xtask"];
+const OUTSIDE: [&str; 3] = ["switchboard-bench", "switchboard-examples", "xtask"];
 
 pub(crate) fn check() -> Result<(), String> {
     let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;

@@ -103,6 +103,11 @@ pub struct Config {
     /// Whether echo requests to other addresses go to the application, instead of being
     /// answered by the stack or dropped.
     pub echo_to_application: bool,
+    /// Whether 127.0.0.0/8 and ::1 are somebody else's: packets to them leave by the device, as
+    /// to any other address, and are taken from it. For a host that shares its neighbour's
+    /// loopback; on any other link such packets are martians (RFC 1122 section 3.2.1.3).
+    /// Default false: every host has its own.
+    pub foreign_loopback: bool,
     /// Largest packet of the link, in octets: 1280 (or 68 without IPv6) to 65535.
     pub mtu: usize,
     /// What the device does for us.
@@ -123,6 +128,7 @@ impl Default for Config {
             addresses: Vec::new(),
             any_address: false,
             echo_to_application: false,
+            foreign_loopback: false,
             mtu: 1500,
             offloads: Offloads::default(),
             shard: 0,
@@ -288,6 +294,9 @@ pub struct UdpOptions {
     pub broadcast: bool,
     /// An IPv6 wildcard socket takes no IPv4 (`IPV6_V6ONLY`).
     pub only_v6: bool,
+    /// Datagrams that arrived as one super-datagram are handed up as one, their size beside
+    /// them (`UDP_GRO`). Without it each is handed up by itself.
+    pub gro: bool,
 }
 
 impl Default for UdpOptions {
@@ -300,6 +309,7 @@ impl Default for UdpOptions {
             reuse_address: false,
             broadcast: false,
             only_v6: false,
+            gro: false,
         }
     }
 }

@@ -146,9 +146,15 @@ pub enum UdpSendError {
     NoSuchSocket,
     /// The send queue is full: wait for `WRITABLE`.
     WouldBlock,
-    /// Longer than IP can carry, or than the path takes where it must not be cut.
+    /// Longer than IP can carry, than the path takes where it must not be cut, or than
+    /// [`UDP_SEGMENTS_MAX`](crate::limits::UDP_SEGMENTS_MAX) segments are.
     TooLong {
         /// Longest payload that would do, in octets.
+        limit: usize,
+    },
+    /// Segments longer than the path takes: what is cut into datagrams is not cut again.
+    SegmentTooLong {
+        /// Longest segment that would do, in octets.
         limit: usize,
     },
     /// No destination was given and the socket is not connected.
@@ -268,6 +274,7 @@ impl fmt::Display for UdpSendError {
             Self::NoSuchSocket => NoSuchSocket.fmt(f),
             Self::WouldBlock => f.write_str("no room to send now"),
             Self::TooLong { limit } => write!(f, "longer than {limit} octets"),
+            Self::SegmentTooLong { limit } => write!(f, "segments longer than {limit} octets"),
             Self::NotConnected => f.write_str("no destination given and not connected"),
             Self::NoRoute => f.write_str("no route to the address"),
             Self::Unreachable(why) => why.fmt(f),

@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+/// Datagrams that one call to send may be cut into (Linux: `UDP_MAX_SEGMENTS`, 64 until 6.9).
+pub const UDP_SEGMENTS_MAX: usize = 64;
+
 /// Bounds of a stack's tables and queues. What a bound refuses has a counted reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

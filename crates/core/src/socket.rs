@@ -1,7 +1,8 @@
 //! What an application holds: handles that name sockets, and what comes with a message.
 
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::num::NonZeroU16;
 
 use bytes::Bytes;
 
@@ -169,10 +170,34 @@ pub struct UdpMeta {
     pub local: SocketAddr,
     /// IPv4 TTL or IPv6 hop limit, in hops. Sent: `None` means the socket's own.
     pub hop_limit: Option<u8>,
-    /// DSCP and ECN, the whole octet (RFC 2474, RFC 3168).
-    pub traffic_class: u8,
+    /// DSCP and ECN, the whole octet (RFC 2474, RFC 3168). Sent: `None` means the socket's own.
+    /// Received: always there, and every datagram of a super-datagram has the same.
+    pub traffic_class: Option<u8>,
     /// The datagram must not be fragmented (IPv4 DF; IPv6: no source fragmentation).
     pub dont_fragment: bool,
+    /// The payload is that of several datagrams of this many octets each, the last one of what
+    /// is left. Sent (`UDP_SEGMENT`): so many leave, as one super-datagram where the device cuts
+    /// them. Received (`UDP_GRO`): so many arrived as one; only where `UdpOptions::gro` asks.
+    pub segment_size: Option<NonZeroU16>,
+}
+
+impl UdpMeta {
+    /// To `remote`; everything else is the socket's own.
+    #[must_use]
+    pub const fn to(remote: SocketAddr) -> Self {
+        let nobody = match remote {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Self {
+            remote,
+            local: SocketAddr::new(nobody, 0),
+            hop_limit: None,
+            traffic_class: None,
+            dont_fragment: false,
+            segment_size: None,
+        }
+    }
 }
 
 /// An ICMP echo request for an address that is not ours.

@@ -255,11 +255,8 @@ fn errors_on_purpose_are_not_held_back() {
         .call_udp_bind(at(B4, 53), &UdpOptions::default())
         .expect("binds");
     let meta = UdpMeta {
-        remote: at(A4, 1000),
         local: at(B4, 53),
-        hop_limit: None,
-        traffic_class: 0,
-        dont_fragment: false,
+        ..UdpMeta::to(at(A4, 1000))
     };
     for _ in 0..1000 {
         stack

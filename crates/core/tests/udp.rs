@@ -13,15 +13,7 @@ use switchboard_core::{
 };
 
 fn to(remote: &str, port: u16) -> Option<UdpMeta> {
-    let remote = at(remote, port);
-    let unspecified = if remote.is_ipv4() { "0.0.0.0" } else { "::" };
-    Some(UdpMeta {
-        remote,
-        local: at(unspecified, 0),
-        hop_limit: None,
-        traffic_class: 0,
-        dont_fragment: false,
-    })
+    Some(UdpMeta::to(at(remote, port)))
 }
 
 #[test]
@@ -59,23 +51,32 @@ fn sixty_thousand_octets_go_there_and_back_in_fragments() {
 }
 
 #[test]
-fn the_longest_datagram_is_65507_octets_over_ipv4() {
-    let mut pair = Pair::plain();
-    let options = UdpOptions::default();
-    let client = pair.a.call_udp_bind(at(A4, 0), &options).expect("binds");
-    let server = pair.b.call_udp_bind(at(B4, 7), &options).expect("binds");
-    let send = |pair: &mut Pair, len: usize| {
-        let data = Bytes::from(pattern(len));
-        pair.a.call_udp_send(pair.now, client, data, to(B4, 7))
-    };
-    assert_eq!(
-        send(&mut pair, 65_508),
-        Err(UdpSendError::TooLong { limit: 65_507 })
-    );
-    send(&mut pair, 65_507).expect("sends");
-    pair.settle();
-    let (data, _) = pair.b.call_udp_receive(server).expect("arrives");
-    assert_eq!(data.len(), 65_507);
+fn the_longest_datagram_is_as_long_as_the_length_fields_allow() {
+    for (mine, theirs, limit) in [(A4, B4, 65_507), (A6, B6, 65_527)] {
+        let mut pair = Pair::plain();
+        let options = UdpOptions::default();
+        let client = pair.a.call_udp_bind(at(mine, 0), &options).expect("binds");
+        let server = pair
+            .b
+            .call_udp_bind(at(theirs, 7), &options)
+            .expect("binds");
+        let own = pair.a.call_udp_bind(at(mine, 7), &options).expect("binds");
+        let send = |pair: &mut Pair, len: usize, to| {
+            let data = Bytes::from(pattern(len));
+            pair.a.call_udp_send(pair.now, client, data, to)
+        };
+        assert_eq!(
+            send(&mut pair, limit + 1, to(theirs, 7)),
+            Err(UdpSendError::TooLong { limit })
+        );
+        send(&mut pair, limit, to(theirs, 7)).expect("sends");
+        send(&mut pair, limit, to(mine, 7)).expect("sends");
+        pair.settle();
+        let (data, _) = pair.b.call_udp_receive(server).expect("arrives");
+        assert_eq!(data, pattern(limit));
+        let (data, _) = pair.a.call_udp_receive(own).expect("loops");
+        assert_eq!(data, pattern(limit));
+    }
 }
 
 #[test]
@@ -250,7 +251,7 @@ fn ttl_and_traffic_class_arrive() {
             .expect("binds");
         let meta = to(theirs, 7).map(|meta| UdpMeta {
             hop_limit: Some(3),
-            traffic_class: 0xb8,
+            traffic_class: Some(0xb8),
             dont_fragment: true,
             ..meta
         });
@@ -259,7 +260,7 @@ fn ttl_and_traffic_class_arrive() {
             .expect("sends");
         pair.settle();
         let (_, meta) = pair.b.call_udp_receive(server).expect("arrives");
-        assert_eq!((meta.hop_limit, meta.traffic_class), (Some(3), 0xb8));
+        assert_eq!((meta.hop_limit, meta.traffic_class), (Some(3), Some(0xb8)));
         assert_eq!(meta.dont_fragment, mine == A4);
     }
 }
@@ -480,11 +481,8 @@ fn accepted_flows_hear_their_source_whatever_its_destination() {
     assert_eq!(meta.local, at(B4, 54));
     // What the relay learned outside is told inside, signed by whoever said it.
     let meta = UdpMeta {
-        remote: at(A4, 4000),
         local: at("192.0.2.1", 1111),
-        hop_limit: None,
-        traffic_class: 0,
-        dont_fragment: false,
+        ..UdpMeta::to(at(A4, 4000))
     };
     let offender = ip("203.0.113.9");
     pair.b

@@ -104,6 +104,19 @@ pub enum DnsServers {
     These(Vec<SocketAddr>),
 }
 
+/// How the inside reaches services on the host's own loopback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostLoopback {
+    /// Not at all.
+    #[default]
+    Closed,
+    /// The gateway's addresses stand for 127.0.0.1 and ::1: the inside has a loopback of its own.
+    AtGateway,
+    /// So they do, and 127.0.0.0/8 and ::1 are the host's inside too: the inside has no loopback
+    /// of its own ([`NetBuilder::foreign_loopback`](switchboard::NetBuilder::foreign_loopback)).
+    Shared,
+}
+
 /// A gateway's addresses and doors.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
@@ -119,9 +132,8 @@ pub struct GatewayConfig {
     pub silent: HostAddress,
     /// The inside network: nobody but the hosts above lives there.
     pub networks: Vec<Prefix>,
-    /// Whether the gateway's addresses stand for the host's 127.0.0.1 and ::1. Without it the
-    /// host's loopback services are out of reach.
-    pub host_loopback: bool,
+    /// Whether and how the host's loopback services are within reach.
+    pub host_loopback: HostLoopback,
     /// Whom the directory asks.
     pub dns_servers: DnsServers,
     /// Who may answer through a UDP mapping.
@@ -146,7 +158,7 @@ impl Default for GatewayConfig {
                 Prefix::new(IpAddr::V4(Ipv4Addr::new(10, 0, 2, 0)), 24),
                 Prefix::new(IpAddr::V6(v6(0)), 64),
             ],
-            host_loopback: false,
+            host_loopback: HostLoopback::Closed,
             dns_servers: DnsServers::Host,
             udp_filtering: Filtering::default(),
             limits: Limits::default(),

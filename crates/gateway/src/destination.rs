@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use switchboard::{Refusal, Unreachable};
 
-use crate::config::GatewayConfig;
+use crate::config::{GatewayConfig, HostLoopback};
 use crate::observer::{Refused, Transport};
 
 /// Where a flow goes.
@@ -30,7 +30,7 @@ pub(crate) fn destination(
         return Destination::Silent;
     }
     if config.gateway.is(ip) {
-        if !config.host_loopback {
+        if config.host_loopback == HostLoopback::Closed {
             return Destination::Refused(Refused::HostLoopbackClosed);
         }
         return Destination::Outside(SocketAddr::new(loopback_of(ip), to.port()));
@@ -39,6 +39,9 @@ pub(crate) fn destination(
         return Destination::Refused(Refused::NobodyThere);
     }
     match scope(ip) {
+        Scope::Loopback if config.host_loopback == HostLoopback::Shared => {
+            Destination::Outside(SocketAddr::new(ip.to_canonical(), to.port()))
+        }
         Scope::Loopback => Destination::Refused(Refused::HostLoopbackClosed),
         Scope::Closed => Destination::Refused(Refused::ClosedAddress),
         // RFC 1122 section 3.2.2: no ICMP error about what was sent to many. A stream to many
@@ -62,7 +65,9 @@ pub(crate) fn destination(
 pub(crate) fn seen_inside(config: &GatewayConfig, from: SocketAddr) -> SocketAddr {
     let ip = from.ip();
     match config.gateway.of_family(ip) {
-        Some(gateway) if config.host_loopback && ip == loopback_of(ip) => {
+        Some(gateway)
+            if config.host_loopback == HostLoopback::AtGateway && ip == loopback_of(ip) =>
+        {
             SocketAddr::new(gateway, from.port())
         }
         _ => from,
@@ -74,7 +79,12 @@ pub(crate) fn seen_inside(config: &GatewayConfig, from: SocketAddr) -> SocketAdd
 pub(crate) fn caller_inside(config: &GatewayConfig, caller: SocketAddr) -> SocketAddr {
     let ip = caller.ip().to_canonical();
     let local = config.networks.iter().any(|net| net.contains(ip));
-    if scope(ip) == Scope::One && !local {
+    let means_the_same = match scope(ip) {
+        Scope::One => !local,
+        Scope::Loopback => config.host_loopback == HostLoopback::Shared,
+        Scope::Many | Scope::Closed => false,
+    };
+    if means_the_same {
         return SocketAddr::new(ip, caller.port());
     }
     let gateway = config.gateway.of_family(ip).unwrap_or(ip);
@@ -205,7 +215,7 @@ mod tests {
         ] {
             assert_eq!(go(&config, Transport::Tcp, to), closed, "{to}");
         }
-        config.host_loopback = true;
+        config.host_loopback = HostLoopback::AtGateway;
         assert_eq!(
             go(&config, Transport::Tcp, "10.0.2.2:80"),
             outside("127.0.0.1:80")
@@ -220,6 +230,23 @@ mod tests {
         let seen = |from: &str| seen_inside(&config, from.parse().unwrap()).to_string();
         assert_eq!(seen("127.0.0.1:53"), "10.0.2.2:53");
         assert_eq!(seen("192.0.2.1:53"), "192.0.2.1:53");
+    }
+
+    #[test]
+    fn a_shared_loopback_is_the_hosts_under_its_own_addresses() {
+        let config = GatewayConfig {
+            host_loopback: HostLoopback::Shared,
+            ..GatewayConfig::default()
+        };
+        for to in ["127.0.0.1:80", "[::1]:80", "127.9.9.9:1"] {
+            assert_eq!(go(&config, Transport::Tcp, to), outside(to));
+            assert_eq!(seen_inside(&config, to.parse().unwrap()).to_string(), to);
+            assert_eq!(caller_inside(&config, to.parse().unwrap()).to_string(), to);
+        }
+        assert_eq!(
+            go(&config, Transport::Tcp, "10.0.2.2:80"),
+            outside("127.0.0.1:80")
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::accept::Acceptor;
 use crate::builtin::BuiltIn;
-use crate::config::GatewayConfig;
+use crate::config::{GatewayConfig, HostLoopback};
 use crate::context::Context;
 use crate::dns::{self, Names};
 use crate::forward::{self, Forward, Forwards};
@@ -158,6 +158,10 @@ impl Gateway {
         acceptor.run(incoming, &mut tasks).await;
     }
 
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
     /// All sockets of the run.
     #[must_use]
     pub fn registry(&self) -> Registry {
@@ -225,5 +229,6 @@ impl GatewayConfig {
             .addresses(addresses.map(switchboard::Cidr::from))
             .any_address(true)
             .echo(true)
+            .foreign_loopback(self.host_loopback == HostLoopback::Shared)
     }
 }

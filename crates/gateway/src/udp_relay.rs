@@ -255,7 +255,7 @@ impl Relay {
         let wanted = Header {
             // 1 was answered by the stack, which is the router that the datagram met here.
             hop_limit: meta.hop_limit.map(|hops| hops.saturating_sub(1).max(1)),
-            traffic_class: meta.traffic_class,
+            traffic_class: meta.traffic_class.unwrap_or(0),
             dont_fragment: Some(meta.dont_fragment),
         };
         if wanted == self.header {
@@ -322,11 +322,8 @@ impl Relay {
         }
         let len = payload.len();
         let meta = UdpMeta {
-            remote: self.flow.from,
             local: seen_inside(&self.context.config, from),
-            hop_limit: None,
-            traffic_class: 0,
-            dont_fragment: false,
+            ..UdpMeta::to(self.flow.from)
         };
         match self.inside.try_send(payload, meta) {
             Ok(()) => self.row.add_received(len),
@@ -355,11 +352,8 @@ impl Relay {
         };
         let local = seen_inside(&self.context.config, destination);
         let meta = UdpMeta {
-            remote: self.flow.from,
             local,
-            hop_limit: None,
-            traffic_class: 0,
-            dont_fragment: false,
+            ..UdpMeta::to(self.flow.from)
         };
         let Some(why) = error.why else {
             let error = io::Error::from_raw_os_error(error.errno);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{inside, loopbacks, within, world, world_with};
 use switchboard::net::UdpSocket;
-use switchboard_gateway::{DnsServers, Happening, Refused, Resolution};
+use switchboard_gateway::{DnsServers, Happening, HostLoopback, Refused, Resolution};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -103,7 +103,7 @@ async fn many_sources_have_a_mapping_each() {
 #[tokio::test]
 async fn one_source_talks_to_many_and_strangers_are_kept_out() {
     let world = world_with(|config| {
-        config.host_loopback = true;
+        config.host_loopback = HostLoopback::AtGateway;
         config.udp_filtering = switchboard_gateway::Filtering::AddressAndPortDependent;
     })
     .await;

@@ -69,6 +69,14 @@ impl NetBuilder {
         self
     }
 
+    /// Leaves 127.0.0.1 and ::1 to whoever is at the other end of the device, instead of having
+    /// a loopback of its own: what connects there leaves by the device, and nothing can listen
+    /// there. For a network whose gateway lends its own loopback; both ends must agree.
+    pub fn foreign_loopback(mut self, yes: bool) -> Self {
+        self.config.foreign_loopback = yes;
+        self
+    }
+
     /// Where everything random comes from: keys, initial sequence numbers, ports. The same seed
     /// and the same packets give the same run. Default: the operating system's random numbers;
     /// a seed that somebody knows lets them forge segments.

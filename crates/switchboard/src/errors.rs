@@ -274,7 +274,9 @@ fn datagram_kind(why: &UdpSendError) -> ErrorKind {
         UdpSendError::NoSuchSocket | UdpSendError::NotConnected => ErrorKind::NotConnected,
         UdpSendError::WouldBlock => ErrorKind::WouldBlock,
         // EMSGSIZE has no kind of its own.
-        UdpSendError::TooLong { .. } => ErrorKind::InvalidInput,
+        UdpSendError::TooLong { .. } | UdpSendError::SegmentTooLong { .. } => {
+            ErrorKind::InvalidInput
+        }
         UdpSendError::NoRoute => ErrorKind::NetworkUnreachable,
         UdpSendError::Unreachable(why) => unreachable_kind(*why),
     }
@@ -340,6 +342,9 @@ fn fmt_datagram(f: &mut fmt::Formatter<'_>, why: &UdpSendError) -> fmt::Result {
                 f,
                 "datagram too long: at most {limit} octets can be sent there"
             )
+        }
+        UdpSendError::SegmentTooLong { limit } => {
+            write!(f, "segments too long: at most {limit} octets fit the path")
         }
         UdpSendError::NotConnected => f.write_str("no destination: connect, or name one"),
         UdpSendError::NoRoute => f.write_str("no route, or no address of that family"),

@@ -126,6 +126,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod adapters;
 mod ambient;
 mod builder;
 mod clock;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use switchboard_core::{ReceiveError, UdpError, UdpId, UdpMeta, UdpSendError, Unreachable};
 
 use crate::errors::SocketError;
-use crate::net::tcp::stream_support::now_or_never;
+use crate::net::readiness::Handle;
 use crate::network::Net;
 use crate::shard::{Shard, ShardCell, Side, WaitOn};
 use crate::waiters::{READ_SIDE, WRITE_SIDE};
@@ -40,6 +40,10 @@ impl UdpFlow {
 
     fn shard(&self) -> &ShardCell {
         self.net.shard(self.id.shard())
+    }
+
+    fn handle(&self) -> Handle<'_> {
+        Handle::new(self.shard(), WaitOn::Udp(self.id))
     }
 
     /// Whose datagrams these are.
@@ -80,10 +84,8 @@ impl UdpFlow {
     ///
     /// The network has ended.
     pub async fn recv(&self) -> io::Result<(Bytes, UdpMeta)> {
-        self.shard()
-            .wait(WaitOn::Udp(self.id), READ_SIDE, |shard, _| {
-                self.attempt_recv(shard)
-            })
+        self.handle()
+            .wait(READ_SIDE, |shard, _| self.attempt_recv(shard))
             .await
     }
 
@@ -93,10 +95,8 @@ impl UdpFlow {
     ///
     /// As [`recv`](Self::recv).
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Bytes, UdpMeta)>> {
-        self.shard()
-            .poll(cx, WaitOn::Udp(self.id), Side::Read, |shard, _| {
-                self.attempt_recv(shard)
-            })
+        self.handle()
+            .poll(cx, Side::Read, |shard, _| self.attempt_recv(shard))
     }
 
     /// As [`recv`](Self::recv), or `WouldBlock`.
@@ -105,7 +105,7 @@ impl UdpFlow {
     ///
     /// `WouldBlock`, or the network has ended.
     pub fn try_recv(&self) -> io::Result<(Bytes, UdpMeta)> {
-        now_or_never(self.shard().poll_once(|shard, _| self.attempt_recv(shard)))
+        self.handle().once(|shard, _| self.attempt_recv(shard))
     }
 
     /// Sends a datagram to `meta.remote` as if it came from `meta.local`, once there is room.
@@ -114,8 +114,8 @@ impl UdpFlow {
     ///
     /// `InvalidInput`: longer than IP or the path can carry; the network has ended.
     pub async fn send(&self, payload: Bytes, meta: UdpMeta) -> io::Result<()> {
-        self.shard()
-            .wait(WaitOn::Udp(self.id), WRITE_SIDE, |shard, now| {
+        self.handle()
+            .wait(WRITE_SIDE, |shard, now| {
                 self.attempt_send(shard, now, &payload, meta)
             })
             .await
@@ -132,10 +132,9 @@ impl UdpFlow {
         payload: &Bytes,
         meta: UdpMeta,
     ) -> Poll<io::Result<()>> {
-        self.shard()
-            .poll(cx, WaitOn::Udp(self.id), Side::Write, |shard, now| {
-                self.attempt_send(shard, now, payload, meta)
-            })
+        self.handle().poll(cx, Side::Write, |shard, now| {
+            self.attempt_send(shard, now, payload, meta)
+        })
     }
 
     /// As [`send`](Self::send), or `WouldBlock`.
@@ -144,10 +143,8 @@ impl UdpFlow {
     ///
     /// `WouldBlock`, or as [`send`](Self::send).
     pub fn try_send(&self, payload: Bytes, meta: UdpMeta) -> io::Result<()> {
-        now_or_never(
-            self.shard()
-                .poll_once(|shard, now| self.attempt_send(shard, now, &payload, meta)),
-        )
+        self.handle()
+            .once(|shard, now| self.attempt_send(shard, now, &payload, meta))
     }
 
     /// Answers a datagram that was received with `meta` with an ICMP error from `offender`
@@ -189,10 +186,7 @@ impl UdpFlow {
 
 impl Drop for UdpFlow {
     fn drop(&mut self) {
-        self.shard().call(|shard, _, woken| {
-            if let Some(waiters) = shard.waiters(WaitOn::Udp(self.id)) {
-                waiters.wake_all(woken);
-            }
+        self.handle().release(|shard, _| {
             // A stale handle means that it is gone already.
             let _ = shard.stack.call_udp_close(self.id);
         });

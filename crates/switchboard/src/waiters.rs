@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use switchboard_core::Readiness;
 use switchboard_device::Device;
+use tokio::io::Ready;
 
 /// What a reader waits for.
 pub(crate) const READ_SIDE: Readiness = union(&[
@@ -41,11 +42,27 @@ const fn union(sets: &[Readiness]) -> Readiness {
 /// The `poll_*` methods have one place for each direction, the last caller's, as tokio's. Futures
 /// of the `async` methods have a place each, so that several tasks may wait for one socket; they
 /// give it up when they are dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Waiters {
     reader: Option<Waker>,
     writer: Option<Waker>,
     futures: Vec<Waiter>,
+    /// What a caller found not to be so, although the socket says it is, until the next news.
+    stale: Ready,
+    /// How often there was news; wraps.
+    news: u32,
+}
+
+impl Default for Waiters {
+    fn default() -> Self {
+        Self {
+            reader: None,
+            writer: None,
+            futures: Vec::new(),
+            stale: Ready::EMPTY,
+            news: 0,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -100,10 +117,13 @@ impl Waiters {
     ///
     /// All of them: each looks again under the lock and waits anew if it came too late.
     pub(crate) fn wake(&mut self, ready: Readiness, woken: &mut WakeList) {
+        self.news = self.news.wrapping_add(1);
         if ready.intersects(READ_SIDE) {
+            self.stale = self.stale - Ready::READABLE;
             woken.extend(self.reader.take());
         }
         if ready.intersects(WRITE_SIDE) {
+            self.stale = self.stale - Ready::WRITABLE;
             woken.extend(self.writer.take());
         }
         let mut place = 0;
@@ -123,6 +143,24 @@ impl Waiters {
     /// Moves everybody to the list of the woken.
     pub(crate) fn wake_all(&mut self, woken: &mut WakeList) {
         self.wake(EITHER_SIDE, woken);
+    }
+
+    /// What a caller found not to be so, until the next news.
+    pub(crate) fn stale(&self) -> Ready {
+        self.stale
+    }
+
+    /// How often there was news.
+    pub(crate) fn news(&self) -> u32 {
+        self.news
+    }
+
+    /// `ready`, found when there had been `news`, is not so: unless there was more since. That a
+    /// direction has ended stays true, as with tokio.
+    pub(crate) fn record_stale(&mut self, ready: Ready, news: u32) {
+        if self.news == news {
+            self.stale |= ready & (Ready::READABLE | Ready::WRITABLE);
+        }
     }
 
     /// Whether nobody waits.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{A, B, run, run_paused, run_threads, two_hosts};
 use switchboard::net::{TcpSocket, TcpStream};
-use switchboard::{ConnectError, Net, SocketError, State};
+use switchboard::{ConnectError, Limits, Net, SocketError, State, TcpConfig};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::time::timeout;
 
 /// A connection from A to B, both ends.
 async fn connected(a: &Net, b: &Net) -> (TcpStream, TcpStream) {
@@ -411,5 +412,88 @@ fn cancelled_reads_and_writes_lose_nothing() {
             }
         }
         writer.await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_function_finds_not_ready_is_not_ready_until_there_is_news() {
+    run_paused(async {
+        let (a, b) = two_hosts();
+        let (caller, answered) = connected(&a, &b).await;
+        caller.try_write(b"one").unwrap();
+        answered.readable().await.unwrap();
+        let not_yet = || Err::<(), _>(ErrorKind::WouldBlock.into());
+        let error = answered.try_io(Interest::READABLE, not_yet).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        // The octets are still there, but the function waits for something else: no spinning.
+        let wait = Duration::from_secs(1);
+        assert!(timeout(wait, answered.readable()).await.is_err());
+        let mut calls = 0;
+        let function = || {
+            calls += 1;
+            if calls < 3 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            answered.try_read(&mut [0; 16])
+        };
+        let waits = answered.async_io(Interest::READABLE, function);
+        let (count, ()) = tokio::join!(waits, async {
+            for _ in 0..3 {
+                tokio::time::sleep(wait).await;
+                caller.try_write(b"more").unwrap();
+            }
+        });
+        assert_eq!(count.unwrap(), 3 + 3 * 4);
+        assert_eq!(calls, 3);
+    });
+}
+
+#[test]
+fn who_waits_for_room_waits_while_all_buffers_together_are_full() {
+    run_paused(async {
+        let (near, far) = common::plain_pipe();
+        let limits = Limits {
+            buffers: 256 << 10,
+            ..Limits::default()
+        };
+        let a = common::host_a().limits(limits).build(near).unwrap();
+        let mut small = TcpConfig::default();
+        small.defaults.receive_buffer = 16 << 10;
+        let b = common::host_b().tcp(small).build(far).unwrap();
+        let (first, unread) = connected(&a, &b).await;
+        let (second, _other) = connected(&a, &b).await;
+        // Nobody reads: the first one's queue takes what all may hold together.
+        while a.stats().pinned_octets < 256 << 10 {
+            timeout(Duration::from_secs(1), first.writable())
+                .await
+                .unwrap()
+                .unwrap();
+            first.try_write(&[0; 8192]).unwrap();
+        }
+        while second.try_write(&[0; 1024]).is_ok() {}
+        let mut rounds = 0;
+        let spin = async {
+            loop {
+                second.writable().await.unwrap();
+                rounds += 1;
+                if second.try_write(&[0; 1024]).is_ok() {
+                    break;
+                }
+            }
+        };
+        let read = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let mut left = 300 << 10;
+            while left > 0 {
+                left -= unread.read_chunk(1 << 20).await.unwrap().len().min(left);
+            }
+        };
+        tokio::join!(spin, async {
+            let _ = timeout(Duration::from_secs(60), read).await;
+        });
+        assert!(
+            rounds <= 3,
+            "writable and try_write went round {rounds} times"
+        );
     });
 }

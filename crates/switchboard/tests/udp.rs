@@ -85,17 +85,16 @@ fn what_comes_with_a_datagram_is_told() {
         let server = b.udp_bind("0.0.0.0:53").await.unwrap();
         let client = a.udp_bind((A, 0)).await.unwrap();
         let meta = UdpMeta {
-            remote: format!("{B}:53").parse().unwrap(),
-            local: "0.0.0.0:0".parse().unwrap(),
             hop_limit: Some(17),
-            traffic_class: 0b1011_1001,
+            traffic_class: Some(0b1011_1001),
             dont_fragment: true,
+            ..UdpMeta::to(format!("{B}:53").parse().unwrap())
         };
         let sent = client.send_message(Bytes::from_static(b"x"), Some(meta));
         sent.await.unwrap();
         let (_, meta) = server.recv_message().await.unwrap();
         assert_eq!(meta.hop_limit, Some(17));
-        assert_eq!(meta.traffic_class, 0b1011_1001);
+        assert_eq!(meta.traffic_class, Some(0b1011_1001));
         assert!(meta.dont_fragment);
         assert_eq!(meta.local.to_string(), format!("{B}:53"));
     });

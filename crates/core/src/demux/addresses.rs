@@ -22,17 +22,27 @@ pub(crate) enum Destination {
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses {
     own: Vec<Cidr>,
+    has_loopback: bool,
 }
 
 impl Addresses {
-    /// These, and the loopback addresses, which every host has (RFC 1122 section 3.2.1.3).
-    pub(crate) fn new(own: &[Cidr]) -> Self {
-        Self { own: own.to_vec() }
+    /// These, and with `has_loopback` the loopback addresses, which every host has (RFC 1122
+    /// section 3.2.1.3) that does not share its neighbour's.
+    pub(crate) fn new(own: &[Cidr], has_loopback: bool) -> Self {
+        Self {
+            own: own.to_vec(),
+            has_loopback,
+        }
     }
 
     /// Whether packets to `address` come in here. Loopback addresses only do so from within.
     pub(crate) fn is_ours(&self, address: IpAddr) -> bool {
-        self.own.iter().any(|cidr| cidr.address == address) || address.is_loopback()
+        self.own.iter().any(|cidr| cidr.address == address) || self.is_own_loopback(address)
+    }
+
+    /// Whether `address` is a loopback address, and ours: never seen on a link.
+    pub(crate) fn is_own_loopback(&self, address: IpAddr) -> bool {
+        self.has_loopback && address.is_loopback()
     }
 
     /// What a packet to `address` is to us.

@@ -1,6 +1,7 @@
 //! Headers of what leaves, and packets that are longer than their path.
 
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU16;
 
 use bytes::Bytes;
 use switchboard_wire::checksum::{self, Sum};
@@ -212,9 +213,17 @@ impl Message {
         }
     }
 
-    /// The one packet that it is.
-    pub(crate) fn whole(self, ip: &IpHead, summing: Summing) -> Transmit {
-        let mut transmit = Transmit::default();
+    /// The one packet that it is, or the super-datagram if there is a `segment_size`.
+    pub(crate) fn whole(
+        self,
+        ip: &IpHead,
+        summing: Summing,
+        segment_size: Option<NonZeroU16>,
+    ) -> Transmit {
+        let mut transmit = Transmit {
+            segment_size,
+            ..Transmit::default()
+        };
         ip.emit(self.len(), None, &mut transmit.head);
         let start = transmit.head.len();
         transmit.head.put(&self.header);
@@ -282,9 +291,9 @@ pub(crate) fn eight(emit: impl FnOnce(&mut Head)) -> [u8; 8] {
     out.first_chunk().copied().unwrap_or_default()
 }
 
-/// Longest payload of a UDP datagram (RFC 768 with RFC 791 or RFC 8200, no jumbograms).
+/// Longest payload of a UDP datagram (RFC 768 with RFC 791 or RFC 8200, no jumbograms): 65,507
+/// octets over IPv4, 65,527 over IPv6, whose length field does not count the header.
 pub(crate) const fn udp_payload_max(ipv6: bool) -> usize {
-    // IPv6's payload length does not count the header; the reassembled packet must still be
-    // one that every part of the stack can hold.
-    IP_PACKET_MAX - ip_header_len(ipv6) - udp::HEADER_LEN
+    let header = if ipv6 { 0 } else { ip_header_len(false) };
+    IP_PACKET_MAX - header - udp::HEADER_LEN
 }

@@ -67,7 +67,7 @@ fn check_destination(
     origin: Origin,
 ) -> Result<Destination, DropReason> {
     let destination = packet.destination;
-    if destination.is_loopback() && origin == Origin::Device {
+    if addresses.is_own_loopback(destination) && origin == Origin::Device {
         return Err(DropReason::MartianDestination);
     }
     match addresses.classify(destination) {

@@ -365,6 +365,19 @@ impl Stack {
         Err(SendError::WouldBlock)
     }
 
+    /// Whoever finds connection `id` not `WRITABLE` and waits, without having been refused by a
+    /// send, says so here: `WRITABLE` follows once buffers are free.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchSocket`].
+    pub fn call_tcp_await_room(&mut self, id: TcpId) -> Result<(), NoSuchSocket> {
+        match self.may_send(id) {
+            Err(SendError::NoSuchSocket) => Err(NoSuchSocket),
+            _ => Ok(()),
+        }
+    }
+
     fn allowance(&self, charged: usize) -> usize {
         let limit = self.config.limits.buffers;
         let left = limit.saturating_sub(self.stats.pinned_octets);
@@ -523,7 +536,24 @@ impl Stack {
     /// [`NoSuchSocket`].
     pub fn tcp_readiness(&self, id: TcpId) -> Result<Readiness, NoSuchSocket> {
         let (_, socket) = self.owned(id).ok_or(NoSuchSocket)?;
-        Ok(socket.connection.readiness())
+        let ready = socket.connection.readiness();
+        let has_room = socket.connection.room() > 0;
+        if has_room && self.allowance(socket.charged) == 0 {
+            // Its own queue has room, all buffers together have none.
+            return Ok(ready.without(Readiness::WRITABLE));
+        }
+        Ok(ready)
+    }
+
+    /// Whether the peer has finished: its FIN has arrived and everything before it, read or not.
+    /// A reset afterwards does not change that.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchSocket`].
+    pub fn tcp_peer_finished(&self, id: TcpId) -> Result<bool, NoSuchSocket> {
+        let (_, socket) = self.owned(id).ok_or(NoSuchSocket)?;
+        Ok(socket.connection.peer_finished())
     }
 
     /// Our endpoint and the peer's.

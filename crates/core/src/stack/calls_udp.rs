@@ -18,6 +18,7 @@ use crate::error::{BindError, NoSuchSocket, ReceiveError, UdpSendError, Unreacha
 use crate::event::Readiness;
 use crate::ip::egress::{ip_header_len, udp_payload_max};
 use crate::ip::icmp;
+use crate::limits::UDP_SEGMENTS_MAX;
 use crate::ready::Who;
 use crate::slab::Key;
 use crate::socket::{Refusal, UdpError, UdpId, UdpMeta};
@@ -139,7 +140,7 @@ impl Stack {
         self.udp.get(key).map(|socket| socket.local)
     }
 
-    /// Sends one datagram. `meta.local` may name another source than the socket's own on
+    /// Sends one datagram, or with `meta.segment_size` several. `meta.local` may name another source than the socket's own on
     /// accepted flows and gateways.
     ///
     /// # Errors
@@ -160,8 +161,8 @@ impl Stack {
         {
             return Err(UdpSendError::Unreachable(error.why));
         }
-        let meta = self.complete_meta(key, meta)?;
-        self.check_length(now, payload.len(), &meta)?;
+        let mut meta = self.complete_meta(key, meta)?;
+        self.check_length(now, payload.len(), &mut meta)?;
         let is_out_of_memory = self.is_out_of_memory();
         let Some(socket) = self.udp.get_mut(key) else {
             return Err(UdpSendError::NoSuchSocket);
@@ -204,19 +205,39 @@ impl Stack {
         Ok(UdpMeta {
             remote,
             local,
-            hop_limit: meta.and_then(|meta| meta.hop_limit),
-            traffic_class: meta.map_or(options.traffic_class, |meta| meta.traffic_class),
+            hop_limit: meta.and_then(|meta| meta.hop_limit).or(options.hop_limit),
+            traffic_class: meta
+                .and_then(|meta| meta.traffic_class)
+                .or(Some(options.traffic_class)),
             dont_fragment: meta.is_some_and(|meta| meta.dont_fragment),
+            segment_size: meta.and_then(|meta| meta.segment_size),
         })
     }
 
-    fn check_length(&self, now: Instant, len: usize, meta: &UdpMeta) -> Result<(), UdpSendError> {
+    /// Whether a payload of `len` octets may leave so. One that is no longer than its segments
+    /// is a datagram as any other.
+    fn check_length(
+        &self,
+        now: Instant,
+        len: usize,
+        meta: &mut UdpMeta,
+    ) -> Result<(), UdpSendError> {
         let ipv6 = meta.remote.is_ipv6();
-        let mut limit = udp_payload_max(ipv6);
-        if meta.dont_fragment {
-            let mtu = self.mtu_to(meta.remote.ip(), now).min(IP_PACKET_MAX);
-            limit = mtu.saturating_sub(ip_header_len(ipv6) + HEADER_LEN);
-        }
+        let longest = udp_payload_max(ipv6);
+        let mtu = self.mtu_to(meta.remote.ip(), now).min(IP_PACKET_MAX);
+        let uncut = mtu.saturating_sub(ip_header_len(ipv6) + HEADER_LEN);
+        meta.segment_size = meta.segment_size.filter(|size| len > size.get().into());
+        let limit = match meta.segment_size.map(|size| usize::from(size.get())) {
+            Some(size) if size > uncut => {
+                return Err(UdpSendError::SegmentTooLong { limit: uncut });
+            }
+            // A super-datagram has a header with a length of its own.
+            Some(size) => {
+                (size * UDP_SEGMENTS_MAX).min(IP_PACKET_MAX - ip_header_len(ipv6) - HEADER_LEN)
+            }
+            None if meta.dont_fragment => uncut.min(longest),
+            None => longest,
+        };
         if len > limit {
             return Err(UdpSendError::TooLong { limit });
         }

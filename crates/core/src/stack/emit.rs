@@ -1,9 +1,11 @@
 //! What leaves: answers, errors, datagrams.
 
 use core::net::IpAddr;
+use core::num::NonZeroU16;
 
 use bytes::Bytes;
 use switchboard_wire::ip::{IpPacket, IpProtocol};
+use switchboard_wire::udp::HEADER_LEN as UDP_HEADER_LEN;
 use switchboard_wire::{Instant, RxPacket, Transmit};
 
 use super::{OUTBOX_MAX, Stack, Way};
@@ -89,6 +91,36 @@ impl Stack {
         self.outbox.push_back((way, transmit));
     }
 
+    /// Whether a super-datagram of segments of `segment_size` can leave toward `destination` as
+    /// it is: somebody behind us cuts it, and each segment then fits the path.
+    pub(super) fn leaves_uncut(
+        &self,
+        now: Instant,
+        destination: IpAddr,
+        segment_size: NonZeroU16,
+    ) -> bool {
+        let (way, _) = self.way_to(destination);
+        let overhead = ip_header_len(destination.is_ipv6()) + UDP_HEADER_LEN;
+        let is_short = overhead + usize::from(segment_size.get()) <= self.mtu_to(destination, now);
+        is_short && (way == Way::Back || self.config.offloads.uso)
+    }
+
+    /// A super-datagram leaves in one piece. Whoever cuts it finishes the checksums.
+    pub(super) fn emit_super_datagram(
+        &mut self,
+        mut ip: IpHead,
+        message: Message,
+        segment_size: NonZeroU16,
+    ) {
+        let (way, _) = self.way_to(ip.destination);
+        if !ip.is_ipv6() && !ip.dont_fragment {
+            let ids = &mut self.identifications;
+            ip.identification = ids.next(ip.source, ip.destination, ip.protocol);
+        }
+        let transmit = message.whole(&ip, Summing::Later, Some(segment_size));
+        self.push_out(way, transmit);
+    }
+
     /// A UDP datagram or ICMP message leaves, in fragments if it must.
     pub(super) fn emit_message(&mut self, now: Instant, mut ip: IpHead, message: Message) {
         let (way, summing) = self.way_to(ip.destination);
@@ -106,7 +138,7 @@ impl Stack {
                 IpProtocol::UDP => summing,
                 _ => Summing::Here,
             };
-            let transmit = message.whole(&ip, summing);
+            let transmit = message.whole(&ip, summing, None);
             return self.push_out(way, transmit);
         }
         let (outbox, stats) = (&mut self.outbox, &mut self.stats);

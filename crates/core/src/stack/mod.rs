@@ -147,7 +147,7 @@ impl Stack {
         );
         let mut secret = || SecretHash::new(entropy.secret_key());
         let limits = &config.limits;
-        let addresses = Addresses::new(&config.addresses);
+        let addresses = Addresses::new(&config.addresses, !config.foreign_loopback);
         let routes = RouteTable::for_link(addresses.iter(), config.any_address);
         let reassembly =
             |secret| Reassembly::new(limits.reassembly_octets, limits.reassembly_age, secret);

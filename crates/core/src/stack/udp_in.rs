@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU16;
 
 use bytes::Bytes;
 use switchboard_wire::Instant;
@@ -24,6 +25,7 @@ use crate::ready::Who;
 use crate::slab::Key;
 use crate::socket::UdpMeta;
 use crate::udp::queue::Datagram;
+use crate::udp::socket::UdpSocket;
 
 /// Datagrams of one pending flow that are kept for whoever accepts it.
 const KEPT_MAX: usize = 16;
@@ -34,18 +36,28 @@ struct Arrived {
     meta: UdpMeta,
     /// Octets in each datagram that it stands for.
     step: usize,
+    /// The same, if it came as a super-datagram.
+    segment_size: Option<NonZeroU16>,
     slot_size: usize,
 }
 
 impl Arrived {
-    /// The datagrams, as slices of the slot. Several of one slot share what it pins.
-    fn datagrams(&self) -> impl Iterator<Item = Datagram> {
-        let count = self.payload.len().div_ceil(self.step).max(1);
+    /// The datagrams, as slices of the slot. Several of one slot share what it pins. With
+    /// `gro` they stay together.
+    fn datagrams(&self, gro: bool) -> impl Iterator<Item = Datagram> {
+        let is_one = self.payload.len() <= self.step;
+        let step = if gro { self.payload.len() } else { self.step };
+        let segment_size = self.segment_size.filter(|_| gro && !is_one);
+        let count = self.payload.len().div_ceil(step.max(1)).max(1);
         let share = self.slot_size / count;
+        let meta = UdpMeta {
+            segment_size,
+            ..self.meta
+        };
         (0..count).map(move |number| {
-            let start = number * self.step;
-            let end = (start + self.step).min(self.payload.len());
-            Datagram::received(self.payload.slice(start..end), share, self.meta)
+            let start = number * step;
+            let end = (start + step).min(self.payload.len());
+            Datagram::received(self.payload.slice(start..end), share, meta)
         })
     }
 }
@@ -97,7 +109,8 @@ impl Stack {
     }
 
     fn udp_to_socket(&mut self, key: Key, arrived: &Arrived) {
-        for datagram in arrived.datagrams() {
+        let gro = self.udp.get(key).is_some_and(|socket| socket.options.gro);
+        for datagram in arrived.datagrams(gro) {
             if self.is_out_of_memory() {
                 self.drop_packet(DropReason::OutOfMemory);
                 continue;
@@ -122,7 +135,7 @@ impl Stack {
     }
 
     fn udp_to_flow(&mut self, key: Key, arrived: &Arrived) {
-        for datagram in arrived.datagrams() {
+        for datagram in arrived.datagrams(false) {
             if self.is_out_of_memory() {
                 return self.drop_packet(DropReason::OutOfMemory);
             }
@@ -161,12 +174,19 @@ impl Stack {
 
     /// A datagram socket's turn to send one datagram.
     pub(super) fn udp_turn(&mut self, now: Instant, key: Key) {
+        let front = self.udp.get(key).and_then(|socket| socket.unsent.front());
+        let leaves_uncut = front.is_some_and(|datagram| {
+            let segment_size = datagram.meta.segment_size;
+            segment_size.is_some_and(|segment_size| {
+                self.leaves_uncut(now, datagram.meta.remote.ip(), segment_size)
+            })
+        });
         let Some(socket) = self.udp.get_mut(key) else {
             return;
         };
         socket.is_in_line = false;
         let was_full = socket.unsent.charged() >= socket.options.send_buffer;
-        let Some(datagram) = socket.unsent.pop() else {
+        let Some(datagram) = next_datagram(socket, leaves_uncut) else {
             return;
         };
         let is_last = socket.unsent.is_empty();
@@ -177,7 +197,6 @@ impl Stack {
         let has_room = socket.unsent.charged() < socket.options.send_buffer;
         // A full queue may be waited for by somebody who was never refused: who asked first.
         let is_awaited = has_room && (was_full | core::mem::take(&mut socket.wants_room));
-        let hop_limit = socket.options.hop_limit;
         if is_over {
             self.udp.remove(key);
         }
@@ -186,20 +205,17 @@ impl Stack {
         if is_awaited {
             self.tell_udp(key, Readiness::WRITABLE);
         }
-        self.emit_datagram(now, datagram, hop_limit);
+        self.emit_datagram(now, datagram);
     }
 
-    fn emit_datagram(&mut self, now: Instant, datagram: Datagram, hop_limit: Option<u8>) {
+    fn emit_datagram(&mut self, now: Instant, datagram: Datagram) {
         let meta = datagram.meta;
         let mut ip = IpHead {
             source: meta.local.ip(),
             destination: meta.remote.ip(),
             protocol: IpProtocol::UDP,
-            hop_limit: meta
-                .hop_limit
-                .or(hop_limit)
-                .unwrap_or(self.config.hop_limit),
-            traffic_class: meta.traffic_class,
+            hop_limit: meta.hop_limit.unwrap_or(self.config.hop_limit),
+            traffic_class: meta.traffic_class.unwrap_or(0),
             dont_fragment: meta.dont_fragment,
             flow_label: 0,
             identification: 0,
@@ -210,7 +226,10 @@ impl Stack {
         }
         self.stats.datagrams_sent += 1;
         let message = Message::udp(meta.local, meta.remote, datagram.payload);
-        self.emit_message(now, ip, message);
+        match meta.segment_size {
+            Some(segment_size) => self.emit_super_datagram(ip, message, segment_size),
+            None => self.emit_message(now, ip, message),
+        }
     }
 
     /// The address that a datagram to `remote` leaves from: the one asked for, the socket's
@@ -241,6 +260,16 @@ impl Stack {
     }
 }
 
+/// The next datagram of a socket: of a super-datagram that nobody behind us cuts, its first
+/// segment.
+fn next_datagram(socket: &mut UdpSocket, leaves_uncut: bool) -> Option<Datagram> {
+    if leaves_uncut {
+        socket.unsent.pop()
+    } else {
+        socket.unsent.pop_segment()
+    }
+}
+
 /// What a datagram that was read and verified brings.
 fn arrived(admitted: &Admitted<'_>, datagram: &UdpDatagram<'_>) -> Arrived {
     let Admitted { rx, packet, .. } = admitted;
@@ -252,14 +281,16 @@ fn arrived(admitted: &Admitted<'_>, datagram: &UdpDatagram<'_>) -> Arrived {
         .map_or(payload.len(), |size| size.get().into());
     Arrived {
         step: step.max(1),
+        segment_size: rx.segment_size,
         payload,
         meta: UdpMeta {
             remote: SocketAddr::new(packet.source, datagram.source_port),
             local: SocketAddr::new(packet.destination, datagram.destination_port),
             hop_limit: Some(packet.hop_limit),
-            traffic_class: packet.traffic_class,
+            traffic_class: Some(packet.traffic_class),
             // IPv6 routers never cut: it says nothing of what the sender wants.
             dont_fragment: packet.dont_fragment && !packet.is_ipv6(),
+            segment_size: None,
         },
         slot_size: rx.slot_size,
     }

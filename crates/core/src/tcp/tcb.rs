@@ -304,6 +304,7 @@ impl Synchronized {
         if self.snd.flight() == 0 {
             self.timers.clear(Timer::Retransmit);
         }
+        self.settle_tail_probe();
         if self.snd.flight() > 0 || shut_out {
             let give_up = self.progress_at + env.user_timeout();
             self.timers.set(Timer::User, give_up);

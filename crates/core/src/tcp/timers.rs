@@ -7,6 +7,8 @@ use switchboard_wire::Instant;
 pub(crate) enum Timer {
     /// RFC 6298: the oldest unacknowledged octet.
     Retransmit,
+    /// RFC 8985 section 7: the last segments of a flight.
+    TailProbe,
     /// RFC 9293 section 3.8.6.1: the peer's window is shut, or too small to use.
     Persist,
     /// RFC 9293 section 3.8.6.3: an acknowledgement waits for company.
@@ -26,8 +28,9 @@ pub(crate) enum Timer {
 }
 
 /// Every timer there is, in the order of the enum.
-pub(crate) const TIMERS: [Timer; 9] = [
+pub(crate) const TIMERS: [Timer; 10] = [
     Timer::Retransmit,
+    Timer::TailProbe,
     Timer::Persist,
     Timer::DelayedAck,
     Timer::KeepAlive,

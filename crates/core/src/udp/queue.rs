@@ -88,6 +88,28 @@ impl Queue {
         Some(datagram)
     }
 
+    /// Takes the first segment out of the oldest, or all of it where that is no more. What is
+    /// left of it goes on being charged whole: its memory is shared.
+    pub(crate) fn pop_segment(&mut self) -> Option<Datagram> {
+        let front = self.datagrams.front_mut()?;
+        let segment_size = front.meta.segment_size.map(|size| usize::from(size.get()));
+        match segment_size {
+            Some(size) if size < front.payload.len() => Some(Datagram {
+                payload: front.payload.split_to(size),
+                meta: UdpMeta {
+                    segment_size: None,
+                    ..front.meta
+                },
+                charge: 0,
+            }),
+            _ => {
+                let mut last = self.pop()?;
+                last.meta.segment_size = None;
+                Some(last)
+            }
+        }
+    }
+
     /// The oldest.
     pub(crate) fn front(&self) -> Option<&Datagram> {
         self.datagrams.front()

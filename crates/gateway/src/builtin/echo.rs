@@ -67,10 +67,8 @@ pub(super) async fn serve_udp(context: Arc<Context>, socket: UdpSocket) {
         clients.asks(meta.remote, payload.len());
         clients.answered(meta.remote, payload.len());
         let meta = UdpMeta {
-            hop_limit: None,
-            traffic_class: 0,
-            dont_fragment: false,
-            ..meta
+            local: meta.local,
+            ..UdpMeta::to(meta.remote)
         };
         if let Err(error) = socket.try_send_message(payload, Some(meta)) {
             tracing::trace!(client = %meta.remote, %error, "an echo was lost");

@@ -19,6 +19,7 @@ use hickory_proto::rr::{RData, RecordType};
 use switchboard_wire::Endpoint;
 
 pub(crate) use names::Names;
+pub(crate) use own::addresses as own_addresses;
 pub(crate) use serve::Service;
 
 use crate::context::Context;

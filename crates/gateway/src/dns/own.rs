@@ -57,6 +57,20 @@ pub(super) fn answer(config: &GatewayConfig, query: &Query) -> Option<OwnAnswer>
     })
 }
 
+/// The addresses of `name`, if it is one of `switchboard.internal`; none where nobody has it.
+pub(crate) fn addresses(config: &GatewayConfig, name: &str) -> Option<Vec<IpAddr>> {
+    let name = name.to_ascii_lowercase();
+    let label = name
+        .trim_end_matches('.')
+        .strip_suffix("switchboard.internal")?;
+    if !label.is_empty() && !label.ends_with('.') {
+        return None;
+    }
+    let known = own_host(config, label);
+    let v4 = known.v4.map(IpAddr::V4);
+    Some(v4.into_iter().chain(known.v6.map(IpAddr::V6)).collect())
+}
+
 #[derive(Default)]
 struct Known {
     v4: Option<Ipv4Addr>,

@@ -112,10 +112,8 @@ async fn answer_udp(
     };
     clients.answered(meta.remote, answer.len());
     let meta = UdpMeta {
-        hop_limit: None,
-        traffic_class: 0,
-        dont_fragment: false,
-        ..meta
+        local: meta.local,
+        ..UdpMeta::to(meta.remote)
     };
     if let Err(error) = socket.send_message(answer.into(), Some(meta)).await {
         tracing::debug!(client = %meta.remote, %error, "an answer was lost");

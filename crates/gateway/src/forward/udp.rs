@@ -104,11 +104,8 @@ async fn receive_all(
         };
         let caller = forward.remember(shared, outside, target);
         let meta = UdpMeta {
-            remote: target,
             local: caller,
-            hop_limit: None,
-            traffic_class: 0,
-            dont_fragment: false,
+            ..UdpMeta::to(target)
         };
         if let Err(error) = inside.try_send_message(payload, Some(meta)) {
             tracing::trace!(%error, %outside, "a forwarded datagram was lost");

@@ -10,8 +10,8 @@ use switchboard::device::tee::Tee;
 use switchboard::device::{Offloads, pipe};
 use switchboard::{Cidr, Clock, Net};
 use switchboard_gateway::{
-    BoxFuture, Gateway, GatewayConfig, HandshakeRecorder, Happening, HolderLookup, Observer,
-    Program,
+    BoxFuture, Gateway, GatewayConfig, HandshakeRecorder, Happening, HolderLookup, HostLoopback,
+    Observer, Program,
 };
 use switchboard_wire::Protocol;
 use tokio::task::JoinHandle;
@@ -78,7 +78,7 @@ impl Drop for World {
 
 /// A world whose gateway reaches this machine's loopback.
 pub(crate) async fn world() -> World {
-    world_with(|config| config.host_loopback = true).await
+    world_with(|config| config.host_loopback = HostLoopback::AtGateway).await
 }
 
 pub(crate) async fn world_with(change: impl FnOnce(&mut GatewayConfig)) -> World {

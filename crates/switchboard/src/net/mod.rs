@@ -6,6 +6,7 @@
 //! takes it.
 
 pub(crate) mod addr;
+pub(crate) mod readiness;
 pub mod tcp;
 mod udp;
 

@@ -10,7 +10,7 @@ use switchboard::device::Offloads;
 use switchboard::device::pipe;
 use switchboard::device::tee::{Direction, PacketSink, PacketView, Tee};
 use switchboard::{Cidr, Clock, Net};
-use switchboard_gateway::{Gateway, GatewayConfig, Happening, Observer};
+use switchboard_gateway::{Gateway, GatewayConfig, Happening, HostLoopback, Observer};
 use switchboard_wire::Instant;
 use switchboard_wire::line::Side;
 
@@ -35,7 +35,7 @@ impl Network {
     /// Puts it up.
     pub(super) async fn start() -> io::Result<Self> {
         let config = GatewayConfig {
-            host_loopback: true,
+            host_loopback: HostLoopback::AtGateway,
             ..GatewayConfig::default()
         };
         let (near, far) = pipe::pair(MTU, Offloads::default(), LINE);

@@ -10,8 +10,8 @@ use switchboard::{Clock, Net};
 use switchboard_device::tee::{PacketSink, Tee};
 use switchboard_device::tun::Tun;
 use switchboard_gateway::{
-    DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, Prefix, Program,
-    Registry,
+    DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, HostLoopback,
+    Prefix, Program, Registry,
 };
 
 use super::explain::{Explainer, Own};
@@ -188,7 +188,11 @@ fn config(flags: &RunFlags, network: &Network) -> GatewayConfig {
             Prefix::new(IpAddr::V4(network.v4.0), network.v4.1),
             Prefix::new(IpAddr::V6(network.v6), 64),
         ],
-        host_loopback: flags.reach.host_loopback,
+        host_loopback: if flags.reach.host_loopback {
+            HostLoopback::AtGateway
+        } else {
+            HostLoopback::Closed
+        },
         dns_servers,
         ..GatewayConfig::default()
     }

@@ -45,6 +45,7 @@ impl Synchronized {
             0
         };
         let advances = ack.is_after(self.snd.una);
+        self.judge_tail_probe(now, segment, ack, advances);
         if advances {
             self.on_new_ack(now, env, segment, ack, sacked);
         } else if ack == self.snd.una && self.is_duplicate(segment, flight, sacked) {
@@ -104,6 +105,7 @@ impl Synchronized {
             // RFC 6298 section 5.3.
             self.timers.set(Timer::Retransmit, now + self.rtt.rto());
         }
+        self.arm_tail_probe(now, env);
         self.wake_writer(env);
     }
 

@@ -49,6 +49,15 @@ impl Connection {
         }
     }
 
+    /// Whether the peer's FIN has arrived, and everything before it.
+    pub(crate) fn peer_finished(&self) -> bool {
+        match &self.machine {
+            Machine::SynSent(_) | Machine::SynReceived(_) => false,
+            Machine::Synchronized(connection) => !connection.phase.receives(),
+            Machine::Ended(ended) => ended.is_whole,
+        }
+    }
+
     /// Octets of memory that its queues pin: for the stack's own bound.
     pub(crate) fn pinned(&self) -> usize {
         match &self.machine {

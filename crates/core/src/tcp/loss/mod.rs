@@ -4,15 +4,18 @@
 //! without it each duplicate ACK says that one segment did (RFC 6582, counted as Linux does).
 //! Either way two numbers follow: below `lost_below` whatever has not arrived is lost, and
 //! below `repaired_to` it was sent again. `pipe`, `next_hole` and the end of recovery are then
-//! the same. Detection by time (RACK-TLP, RFC 8985) would raise `lost_below` from
+//! the same. A tail loss probe (RFC 8985 section 7) asks where nothing arrives behind a loss.
+//! Detection by time (section 6 of the same) would raise `lost_below` from
 //! [`SentLog`](super::send::SentLog)'s records, and arm a timer; nothing else changes.
 
 pub(crate) mod dupack;
 pub(crate) mod rto;
 pub(crate) mod scoreboard;
+pub(crate) mod tail;
 
 pub(crate) use rto::RttEstimator;
 pub(crate) use scoreboard::Scoreboard;
+use tail::TailProbe;
 
 use super::seq::SeqNum;
 use super::tcb::SendSpace;
@@ -47,6 +50,8 @@ pub(crate) struct Loss {
     timed_out_at: SeqNum,
     /// What is being repaired was too long for the path, not lost to congestion.
     is_path_change: bool,
+    /// A tail loss probe is under way.
+    pub(super) tail: Option<TailProbe>,
 }
 
 impl Loss {
@@ -62,6 +67,7 @@ impl Loss {
             first_due: false,
             timed_out_at: iss,
             is_path_change: false,
+            tail: None,
         }
     }
 
@@ -120,6 +126,7 @@ impl Loss {
         self.recover = snd.nxt;
         self.repaired_to = snd.una;
         self.first_due = true;
+        self.tail = None;
     }
 
     /// The retransmission timer expired: everything that was not SACKed is lost (RFC 5681
@@ -141,6 +148,14 @@ impl Loss {
 }
 
 impl Loss {
+    /// A tail loss probe arrived: holes below what was SACKed are lost.
+    fn on_probe_arrived(&mut self, snd: &SendSpace) {
+        if let Some(highest) = self.scoreboard.highest() {
+            self.begin(Recovery::Fast, snd);
+            self.lost_below = self.lost_below.later(highest);
+        }
+    }
+
     /// The path takes shorter segments than what is under way: that is lost, and not by
     /// congestion.
     pub(crate) fn on_path_mtu(&mut self, snd: &SendSpace) {

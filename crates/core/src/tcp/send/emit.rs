@@ -39,8 +39,8 @@ impl Synchronized {
             flags = flags | Flags::PSH;
         }
         out.header = self.header(now, env, plan.seq, flags);
-        out.retransmission = plan.why == Why::Repair;
-        self.record(now, &plan, len, end + u32::from(fin));
+        out.retransmission = plan.is_again(self.snd.nxt);
+        self.record(now, env, &plan, len, end + u32::from(fin));
         self.settle(now, env);
         true
     }
@@ -71,45 +71,21 @@ impl Synchronized {
     }
 
     /// Brings the books up to date: `plan` has left, up to `end`.
-    fn record(&mut self, now: Instant, plan: &Plan, len: u32, end: SeqNum) {
+    fn record(&mut self, now: Instant, env: &Env, plan: &Plan, len: u32, end: SeqNum) {
         match plan.why {
-            Why::New => {
-                self.sent_at = now;
-                if self.snd.flight() == 0 {
-                    self.progress_at = now;
-                }
-                self.snd.nxt = end;
-                self.snd.max = self.snd.max.later(end);
-                if len > 0 && !len.is_multiple_of(plan.mss) {
-                    self.snd.small_end = end;
-                }
-                self.counters.octets_sent += u64::from(len);
-                let app_limited = self.unsent() == 0;
-                self.sent.record(Sent {
-                    end,
-                    at: now,
-                    delivered: self.delivered,
-                    delivered_at: self.delivered_at,
-                    retransmitted: false,
-                    app_limited,
-                });
-                self.pacer.record(now, len, self.congestion.pacing_rate());
-                self.timers
-                    .set_if_clear(Timer::Retransmit, now + self.rtt.rto());
-                self.override_sws = false;
-                if self.unsent() == 0 {
-                    self.override_cork = false;
-                }
-            }
+            Why::New => self.record_new(now, env, plan, len, end),
             Why::Repair => {
-                self.sent_at = now;
                 self.loss.record_repair(end);
-                self.sent.record_again(plan.seq, end, now);
-                let segments = len.div_ceil(plan.mss).max(1);
-                self.counters.retransmits += u64::from(segments);
-                self.pacer.record(now, len, self.congestion.pacing_rate());
-                self.timers
-                    .set_if_clear(Timer::Retransmit, now + self.rtt.rto());
+                self.record_again(now, plan, len, end);
+            }
+            Why::TailProbe => {
+                let again = plan.is_again(self.snd.nxt);
+                if again {
+                    self.record_again(now, plan, len, end);
+                } else {
+                    self.record_new(now, env, plan, len, end);
+                }
+                self.record_tail_probe(again);
             }
             Why::WindowProbe => {
                 // SND.NXT stays: the peer may have had no room for it.
@@ -119,6 +95,46 @@ impl Synchronized {
             Why::KeepAlive => self.probe = None,
             Why::Ack => {}
         }
+    }
+
+    fn record_new(&mut self, now: Instant, env: &Env, plan: &Plan, len: u32, end: SeqNum) {
+        self.sent_at = now;
+        if self.snd.flight() == 0 {
+            self.progress_at = now;
+        }
+        self.snd.nxt = end;
+        self.snd.max = self.snd.max.later(end);
+        if len > 0 && !len.is_multiple_of(plan.mss) {
+            self.snd.small_end = end;
+        }
+        self.counters.octets_sent += u64::from(len);
+        let app_limited = self.unsent() == 0;
+        self.sent.record(Sent {
+            end,
+            at: now,
+            delivered: self.delivered,
+            delivered_at: self.delivered_at,
+            retransmitted: false,
+            app_limited,
+        });
+        self.pacer.record(now, len, self.congestion.pacing_rate());
+        self.timers
+            .set_if_clear(Timer::Retransmit, now + self.rtt.rto());
+        self.arm_tail_probe(now, env);
+        self.override_sws = false;
+        if self.unsent() == 0 {
+            self.override_cork = false;
+        }
+    }
+
+    fn record_again(&mut self, now: Instant, plan: &Plan, len: u32, end: SeqNum) {
+        self.sent_at = now;
+        self.sent.record_again(plan.seq, end, now);
+        let segments = len.div_ceil(plan.mss).max(1);
+        self.counters.retransmits += u64::from(segments);
+        self.pacer.record(now, len, self.congestion.pacing_rate());
+        self.timers
+            .set_if_clear(Timer::Retransmit, now + self.rtt.rto());
     }
 
     /// The header of a segment, acknowledging everything in order so far. From here on that

@@ -8,6 +8,6 @@ pub(crate) mod queue;
 pub(crate) mod sent;
 pub(crate) mod window;
 
-pub(crate) use pick::Why;
+pub(crate) use pick::{Plan, Why};
 pub(crate) use queue::SendQueue;
 pub(crate) use sent::SentLog;

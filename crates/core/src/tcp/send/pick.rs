@@ -20,6 +20,8 @@ pub(crate) enum Why {
     Repair,
     /// The window is shut: does the peer still live, and is it still shut?
     WindowProbe,
+    /// The last segments may be lost.
+    TailProbe,
     /// Nothing was heard for long.
     KeepAlive,
     /// Only to acknowledge.
@@ -36,6 +38,14 @@ pub(crate) struct Plan {
     pub(crate) fin: bool,
     /// Payload of the segments that a longer text is to be cut to.
     pub(crate) mss: u32,
+}
+
+impl Plan {
+    /// Whether it is a segment of text or FIN that has left before.
+    pub(crate) fn is_again(&self, nxt: SeqNum) -> bool {
+        let carries = matches!(self.why, Why::Repair | Why::TailProbe);
+        carries && self.seq.is_before(nxt)
+    }
 }
 
 impl Synchronized {
@@ -101,6 +111,7 @@ impl Synchronized {
                 fin: text == 0 && self.fin_waits(),
                 mss,
             }),
+            Why::TailProbe => Some(self.plan_tail_probe(mss)),
             // RFC 9293 section 3.8.4: an old number, so that the peer has to answer.
             why => Some(Plan {
                 why,

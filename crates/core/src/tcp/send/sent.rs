@@ -89,6 +89,12 @@ impl SentLog {
         }
     }
 
+    /// Where the last record begins; `None`: at SND.UNA, or nowhere.
+    pub(crate) fn last_begins(&self) -> Option<SeqNum> {
+        let before = self.records.len().checked_sub(2)?;
+        self.records.get(before).map(|record| record.end)
+    }
+
     fn first_ending_after(&self, point: SeqNum) -> usize {
         self.records
             .partition_point(|record| record.end.is_at_or_before(point))

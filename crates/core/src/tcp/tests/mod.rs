@@ -14,5 +14,6 @@ mod sack;
 mod seq_props;
 mod storm;
 mod table;
+mod tail_probe;
 mod timers;
 mod window;

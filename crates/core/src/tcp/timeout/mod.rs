@@ -3,6 +3,7 @@
 mod keepalive;
 mod persist;
 mod retransmit;
+mod tail_probe;
 mod time_wait;
 mod user;
 
@@ -20,6 +21,7 @@ impl Synchronized {
         self.on_user_timeout(now)?;
         self.on_fin_wait_2_timeout(now)?;
         self.on_keep_alive_timeout(now, env)?;
+        self.on_tail_probe_timeout(now);
         self.on_retransmit_timeout(now);
         self.on_persist_timeout(now);
         if self.timers.take_expired(Timer::DelayedAck, now) {

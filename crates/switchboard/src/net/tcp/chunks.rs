@@ -7,7 +7,7 @@ use bytes::Bytes;
 use switchboard_core::Instant;
 
 use super::split_owned::{OwnedReadHalf, OwnedWriteHalf};
-use super::stream::{TcpStream, now_or_never};
+use super::stream::TcpStream;
 use crate::shard::{Shard, Side};
 use crate::waiters::{READ_SIDE, WRITE_SIDE};
 
@@ -45,10 +45,11 @@ impl TcpStream {
     ///
     /// Why the connection was lost.
     pub async fn read_chunk(&self, max: usize) -> io::Result<Bytes> {
-        self.wait(READ_SIDE, |shard, now| {
-            self.attempt_read_chunk(shard, now, max)
-        })
-        .await
+        self.handle()
+            .wait(READ_SIDE, |shard, now| {
+                self.attempt_read_chunk(shard, now, max)
+            })
+            .await
     }
 
     /// As [`read_chunk`](Self::read_chunk); the last task that called is woken.
@@ -57,7 +58,7 @@ impl TcpStream {
     ///
     /// As [`read_chunk`](Self::read_chunk).
     pub fn poll_read_chunk(&self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<Bytes>> {
-        self.poll(cx, Side::Read, |shard, now| {
+        self.handle().poll(cx, Side::Read, |shard, now| {
             self.attempt_read_chunk(shard, now, max)
         })
     }
@@ -68,7 +69,8 @@ impl TcpStream {
     ///
     /// `WouldBlock`, or why the connection was lost.
     pub fn try_read_chunk(&self, max: usize) -> io::Result<Bytes> {
-        now_or_never(self.poll_once(|shard, now| self.attempt_read_chunk(shard, now, max)))
+        self.handle()
+            .once(|shard, now| self.attempt_read_chunk(shard, now, max))
     }
 
     /// Takes from the front of `data` what there is room for, at least one octet, without a copy;
@@ -79,10 +81,11 @@ impl TcpStream {
     ///
     /// `BrokenPipe` after `shutdown`, or why the connection was lost.
     pub async fn write_chunk(&self, data: &mut Bytes) -> io::Result<usize> {
-        self.wait(WRITE_SIDE, |shard, now| {
-            self.attempt_write_chunk(shard, now, data)
-        })
-        .await
+        self.handle()
+            .wait(WRITE_SIDE, |shard, now| {
+                self.attempt_write_chunk(shard, now, data)
+            })
+            .await
     }
 
     /// Sends all of `data` without a copy.
@@ -107,7 +110,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         data: &mut Bytes,
     ) -> Poll<io::Result<usize>> {
-        self.poll(cx, Side::Write, |shard, now| {
+        self.handle().poll(cx, Side::Write, |shard, now| {
             self.attempt_write_chunk(shard, now, data)
         })
     }
@@ -118,7 +121,8 @@ impl TcpStream {
     ///
     /// `WouldBlock`, or as [`write_chunk`](Self::write_chunk).
     pub fn try_write_chunk(&self, data: &mut Bytes) -> io::Result<usize> {
-        now_or_never(self.poll_once(|shard, now| self.attempt_write_chunk(shard, now, data)))
+        self.handle()
+            .once(|shard, now| self.attempt_write_chunk(shard, now, data))
     }
 }
 

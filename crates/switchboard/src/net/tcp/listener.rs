@@ -176,33 +176,3 @@ impl Drop for TcpListener {
         });
     }
 }
-
-#[cfg(feature = "axum")]
-impl axum::serve::Listener for TcpListener {
-    type Io = TcpStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
-        match Self::accept(self).await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // The only error is the network's end: nothing will ever come again.
-                tracing::warn!(%error, local = %self.local, "no longer listening");
-                std::future::pending().await
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Self::local_addr(self)
-    }
-}
-
-#[cfg(feature = "axum")]
-impl axum::extract::connect_info::Connected<axum::serve::IncomingStream<'_, TcpListener>>
-    for crate::Caller
-{
-    fn connect_info(stream: axum::serve::IncomingStream<'_, TcpListener>) -> Self {
-        Self(*stream.remote_addr())
-    }
-}

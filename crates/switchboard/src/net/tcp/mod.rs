@@ -8,11 +8,6 @@ mod split;
 mod split_owned;
 pub(crate) mod stream;
 
+pub(crate) use options::to_hops;
 pub use split::{ReadHalf, WriteHalf};
 pub use split_owned::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};
-
-/// What the datagram types share with streams.
-pub(crate) mod stream_support {
-    pub(crate) use super::options::to_hops;
-    pub(crate) use super::stream::{now_or_never, to_ready};
-}

@@ -309,10 +309,11 @@ impl TcpSocket {
             return Err(ErrorKind::InvalidInput.into());
         }
         let is_ours = addr.ip().is_unspecified()
-            || addr.ip().is_loopback()
             || self.net.home().ask(|shard| {
                 let config = shard.stack.config();
-                config.any_address || config.addresses.iter().any(|own| own.address == addr.ip())
+                config.any_address
+                    || (addr.ip().is_loopback() && !config.foreign_loopback)
+                    || config.addresses.iter().any(|own| own.address == addr.ip())
             });
         if !is_ours {
             return Err(SocketError::Listen {
