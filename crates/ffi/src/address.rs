@@ -61,7 +61,10 @@ impl Domain {
 /// # Safety
 ///
 /// `at` is null or readable for `len` octets.
-pub(crate) unsafe fn read(at: *const sockaddr, len: socklen_t) -> Result<Option<SocketAddr>, Errno> {
+pub(crate) unsafe fn read(
+    at: *const sockaddr,
+    len: socklen_t,
+) -> Result<Option<SocketAddr>, Errno> {
     let len = len as usize;
     if len < size_of::<libc::sa_family_t>() || len > size_of::<sockaddr_storage>() {
         return Err(Errno::EINVAL);
@@ -74,7 +77,9 @@ pub(crate) unsafe fn read(at: *const sockaddr, len: socklen_t) -> Result<Option<
             // SAFETY: long enough, any octets make one, and the caller vouches.
             let v4 = unsafe { user::get(at.cast::<sockaddr_in>()) }?;
             let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
-            Ok(Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into()))
+            Ok(Some(
+                SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into(),
+            ))
         }
         libc::AF_INET6 if len >= size_of::<sockaddr_in6>() - size_of::<u32>() => {
             // Linux takes the form of RFC 2133 too, which has no scope.
@@ -128,7 +133,10 @@ pub(crate) unsafe fn write(
         }
     };
     // SAFETY: `from` names a local of `whole` octets; the caller vouches for `room` octets at `at`.
-    unsafe { at.cast::<u8>().copy_from_nonoverlapping(from, whole.min(room)) };
+    unsafe {
+        at.cast::<u8>()
+            .copy_from_nonoverlapping(from, whole.min(room))
+    };
     // SAFETY: the caller vouches.
     unsafe { user::put(len, whole as socklen_t) }
 }

@@ -40,7 +40,10 @@ impl Virtual {
     /// Whether everyone sleeps, and nothing has happened that wakes one.
     fn is_quiet(&self) -> bool {
         self.sleepers.len() >= self.threads.len()
-            && self.sleepers.iter().all(|(_, sleeper)| !sleeper.is_woken(self.now))
+            && self
+                .sleepers
+                .iter()
+                .all(|(_, sleeper)| !sleeper.is_woken(self.now))
     }
 
     fn still_sleeps(&self, place: usize) -> bool {
@@ -50,13 +53,18 @@ impl Virtual {
 
     /// When the next sleeper has slept long enough.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let deadlines = self.sleepers.iter().filter_map(|(_, sleeper)| sleeper.deadline);
+        let deadlines = self
+            .sleepers
+            .iter()
+            .filter_map(|(_, sleeper)| sleeper.deadline);
         deadlines.filter(|deadline| *deadline > self.now).min()
     }
 
     /// Whether a sleeper was woken and has not got to run yet.
     pub(crate) fn has_woken(&self) -> bool {
-        self.sleepers.iter().any(|(_, sleeper)| sleeper.is_woken(self.now))
+        self.sleepers
+            .iter()
+            .any(|(_, sleeper)| sleeper.is_woken(self.now))
     }
 }
 
@@ -71,7 +79,10 @@ impl Network {
     pub(crate) fn sleep_virtual(self: &Arc<Self>, signal: &Arc<Signal>, deadline: Option<Instant>) {
         let mut state = self.lock();
         let signal = Arc::clone(signal);
-        let place = state.virtual_time.sleepers.insert(Sleeper { deadline, signal });
+        let place = state
+            .virtual_time
+            .sleepers
+            .insert(Sleeper { deadline, signal });
         let may_move = matches!(self.clock, Clock::Virtual);
         while state.virtual_time.still_sleeps(place) {
             if may_move
@@ -100,7 +111,10 @@ impl State {
     /// The next moment at which something is due.
     pub(crate) fn next_step(&self) -> Option<Instant> {
         let timer = self.next_deadline();
-        [timer, self.virtual_time.next_deadline()].into_iter().flatten().min()
+        [timer, self.virtual_time.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

@@ -38,7 +38,10 @@ pub(crate) struct StackHandle {
 impl StackHandle {
     pub(crate) fn new(network: &Arc<Network>, host: usize) -> Self {
         network.hold();
-        Self { network: Arc::clone(network), host }
+        Self {
+            network: Arc::clone(network),
+            host,
+        }
     }
 }
 
@@ -72,7 +75,10 @@ pub(crate) fn add(kind: Kind) -> Result<c_int, Errno> {
 /// As `add`, not below `lowest`.
 fn add_from(description: Arc<Description>, lowest: c_int) -> Result<c_int, Errno> {
     let lowest = index(lowest.max(FIRST)).ok_or(Errno::EINVAL)?;
-    let slot = Slot { description, is_close_on_exec: false };
+    let slot = Slot {
+        description,
+        is_close_on_exec: false,
+    };
     let mut table = lock(&TABLE);
     let free = (lowest..table.len()).find(|at| table.get(*at).is_some_and(Option::is_none));
     let at = free.unwrap_or(table.len().max(lowest));
@@ -85,14 +91,17 @@ fn add_from(description: Arc<Description>, lowest: c_int) -> Result<c_int, Errno
     if let Some(place) = table.get_mut(at) {
         *place = Some(slot);
     }
-    c_int::try_from(at).map(|at| FIRST + at).map_err(|_| Errno::EMFILE)
+    c_int::try_from(at)
+        .map(|at| FIRST + at)
+        .map_err(|_| Errno::EMFILE)
 }
 
 /// What it names.
 pub(crate) fn get(fd: c_int) -> Result<Arc<Description>, Errno> {
     let table = lock(&TABLE);
     let slot = index(fd).and_then(|index| table.get(index)?.as_ref());
-    slot.map(|slot| Arc::clone(&slot.description)).ok_or(Errno::EBADF)
+    slot.map(|slot| Arc::clone(&slot.description))
+        .ok_or(Errno::EBADF)
 }
 
 /// A socket of ours, by descriptor.
@@ -131,7 +140,8 @@ pub(crate) fn close_on_exec(fd: c_int) -> Result<bool, Errno> {
 pub(crate) fn set_close_on_exec(fd: c_int, on: bool) -> Result<(), Errno> {
     let mut table = lock(&TABLE);
     let slot = index(fd).and_then(|index| table.get_mut(index)?.as_mut());
-    slot.map(|slot| slot.is_close_on_exec = on).ok_or(Errno::EBADF)
+    slot.map(|slot| slot.is_close_on_exec = on)
+        .ok_or(Errno::EBADF)
 }
 
 impl Description {

@@ -29,7 +29,9 @@ fn drive(network: &Arc<Network>) {
     let links: Vec<(usize, i32)> = {
         let state = network.lock_apart();
         let hosts = state.hosts.iter().enumerate();
-        hosts.filter_map(|(at, host)| Some((at, host.link.fd()?.as_raw_fd()))).collect()
+        hosts
+            .filter_map(|(at, host)| Some((at, host.link.fd()?.as_raw_fd())))
+            .collect()
     };
     let mut room = BytesMut::new();
     loop {
@@ -44,7 +46,11 @@ fn drive(network: &Arc<Network>) {
                 let Some(link) = link.filter(|link| link.fd().is_some()) else {
                     continue;
                 };
-                let writable = if link.is_backed_up() { libc::POLLOUT } else { 0 };
+                let writable = if link.is_backed_up() {
+                    libc::POLLOUT
+                } else {
+                    0
+                };
                 entries.push(kernel::poll_entry(*fd, libc::POLLIN | writable));
             }
             let next = state.next_deadline();
@@ -55,7 +61,10 @@ fn drive(network: &Arc<Network>) {
         if kernel::poll(&mut entries, timeout).is_err() {
             return;
         }
-        if entries.iter().any(|entry| entry.fd == bell.as_raw_fd() && entry.revents != 0) {
+        if entries
+            .iter()
+            .any(|entry| entry.fd == bell.as_raw_fd() && entry.revents != 0)
+        {
             kernel::hush(bell.as_fd());
         }
         for (at, fd) in &links {

@@ -65,7 +65,9 @@ impl PartialEq for Interest {
 impl Interest {
     /// Something happened to the member.
     pub(crate) fn tell(&self) {
-        let Some(epoll) = self.epoll.upgrade() else { return };
+        let Some(epoll) = self.epoll.upgrade() else {
+            return;
+        };
         if lock(&epoll.inner).list(self.fd) {
             epoll.signal.fire();
             // Not under their lock: an instance below may tell one above that tells it.
@@ -115,27 +117,43 @@ impl Epoll {
             Kind::Epoll(other) if other.reaches(self) => return Err(Errno::ELOOP),
             Kind::Epoll(_) | Kind::Socket(_) => {}
         }
-        let interest = Interest { epoll: Arc::downgrade(self), fd };
+        let interest = Interest {
+            epoll: Arc::downgrade(self),
+            fd,
+        };
         {
             let mut inner = lock(&self.inner);
             // A member whose socket is closed is none any more.
-            let is_there = inner.members.get(&fd).is_some_and(|member| member.description.strong_count() > 0);
+            let is_there = inner
+                .members
+                .get(&fd)
+                .is_some_and(|member| member.description.strong_count() > 0);
             match op {
                 libc::EPOLL_CTL_DEL => {
-                    inner.members.remove(&fd).filter(|_| is_there).ok_or(Errno::ENOENT)?;
+                    inner
+                        .members
+                        .remove(&fd)
+                        .filter(|_| is_there)
+                        .ok_or(Errno::ENOENT)?;
                 }
                 libc::EPOLL_CTL_ADD if is_there => return Err(Errno::EEXIST),
                 libc::EPOLL_CTL_MOD if !is_there => return Err(Errno::ENOENT),
                 libc::EPOLL_CTL_ADD | libc::EPOLL_CTL_MOD => {
                     let event = event.ok_or(Errno::EFAULT)?;
-                    let is_listed = inner.members.get(&fd).is_some_and(|member| member.is_listed);
-                    inner.members.insert(fd, Member {
-                        description: Arc::downgrade(&member),
-                        events: event.events,
-                        data: event.u64,
-                        is_listed,
-                        is_disabled: false,
-                    });
+                    let is_listed = inner
+                        .members
+                        .get(&fd)
+                        .is_some_and(|member| member.is_listed);
+                    inner.members.insert(
+                        fd,
+                        Member {
+                            description: Arc::downgrade(&member),
+                            events: event.events,
+                            data: event.u64,
+                            is_listed,
+                            is_disabled: false,
+                        },
+                    );
                 }
                 _ => return Err(Errno::EINVAL),
             }
@@ -179,7 +197,11 @@ impl Epoll {
     fn reaches(&self, other: &Arc<Self>) -> bool {
         let members: Vec<_> = {
             let inner = lock(&self.inner);
-            inner.members.values().filter_map(|member| member.description.upgrade()).collect()
+            inner
+                .members
+                .values()
+                .filter_map(|member| member.description.upgrade())
+                .collect()
         };
         members.iter().any(|member| match &member.kind {
             Kind::Epoll(epoll) => Arc::ptr_eq(epoll, other) || epoll.reaches(other),
@@ -197,9 +219,9 @@ impl Epoll {
                 .filter_map(|member| Some((member.description.upgrade()?, member.events)))
                 .collect()
         };
-        candidates.iter().any(|(member, events)| {
-            u32::from(member.poll_events() as u16) & (events | ALWAYS) != 0
-        })
+        candidates
+            .iter()
+            .any(|(member, events)| u32::from(member.poll_events() as u16) & (events | ALWAYS) != 0)
     }
 
     /// epoll_wait(2).
@@ -221,8 +243,10 @@ impl Epoll {
                 let kernel = inner.kernel.as_ref().filter(|_| inner.kernel_count > 0);
                 kernel.map(|kernel| kernel.as_raw_fd())
             };
-            let mut entries: Vec<_> =
-                kernel.map(|fd| kernel::poll_entry(fd, libc::POLLIN)).into_iter().collect();
+            let mut entries: Vec<_> = kernel
+                .map(|fd| kernel::poll_entry(fd, libc::POLLIN))
+                .into_iter()
+                .collect();
             sleep(network.as_ref(), &self.signal, &deadline, &mut entries)?;
         }
     }
@@ -231,7 +255,11 @@ impl Epoll {
     pub(crate) fn network(&self) -> Option<Arc<crate::network::Network>> {
         let members: Vec<_> = {
             let inner = lock(&self.inner);
-            inner.members.values().filter_map(|member| member.description.upgrade()).collect()
+            inner
+                .members
+                .values()
+                .filter_map(|member| member.description.upgrade())
+                .collect()
         };
         members.iter().find_map(|member| member.virtual_network())
     }
@@ -282,7 +310,10 @@ impl Epoll {
     fn look(&self, fd: c_int) -> Option<(libc::epoll_event, bool)> {
         let (description, asked, data) = {
             let inner = lock(&self.inner);
-            let member = inner.members.get(&fd).filter(|member| !member.is_disabled)?;
+            let member = inner
+                .members
+                .get(&fd)
+                .filter(|member| !member.is_disabled)?;
             (member.description.upgrade(), member.events, member.data)
         };
         let Some(description) = description else {
@@ -300,6 +331,12 @@ impl Epoll {
             member.is_disabled = true;
         }
         let is_level = asked & (EDGE | ONESHOT) == 0;
-        Some((libc::epoll_event { events: now, u64: data }, is_level))
+        Some((
+            libc::epoll_event {
+                events: now,
+                u64: data,
+            },
+            is_level,
+        ))
     }
 }

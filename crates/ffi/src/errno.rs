@@ -169,6 +169,7 @@ impl From<UdpSendError> for Errno {
             UdpSendError::NoSuchSocket => NoSuchSocket.into(),
             UdpSendError::WouldBlock => Self::EAGAIN,
             UdpSendError::TooLong { .. } => Self::EMSGSIZE,
+            UdpSendError::SegmentTooLong { .. } => Self::EINVAL,
             UdpSendError::NotConnected => Self::EDESTADDRREQ,
             UdpSendError::NoRoute => Self::ENETUNREACH,
             UdpSendError::Unreachable(why) => why.into(),

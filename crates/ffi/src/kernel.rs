@@ -8,7 +8,11 @@ use std::time::Duration;
 use crate::errno::Errno;
 
 fn checked(result: c_int) -> Result<c_int, Errno> {
-    if result < 0 { Err(Errno::last()) } else { Ok(result) }
+    if result < 0 {
+        Err(Errno::last())
+    } else {
+        Ok(result)
+    }
 }
 
 fn owned(fd: c_int) -> Result<OwnedFd, Errno> {
@@ -60,7 +64,11 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 pub(crate) fn poll_entry(fd: RawFd, events: c_short) -> libc::pollfd {
-    libc::pollfd { fd, events, revents: 0 }
+    libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    }
 }
 
 /// Waits for any of `entries`; `None` waits for ever. A signal ends the wait early.
@@ -69,7 +77,9 @@ pub(crate) fn poll(entries: &mut [libc::pollfd], timeout: Option<Duration>) -> R
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     });
-    let at = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let at = timeout
+        .as_ref()
+        .map_or(std::ptr::null(), std::ptr::from_ref);
     let count = entries.len() as libc::nfds_t;
     // SAFETY: the array is ours for `count`; the time is null or a local; no signal mask.
     let done = checked(unsafe { libc::ppoll(entries.as_mut_ptr(), count, at, std::ptr::null()) });
@@ -111,7 +121,11 @@ pub(crate) fn random() -> Result<[u8; 32], Errno> {
     let mut seed = [0; 32];
     // SAFETY: the buffer is ours for its length. 32 octets come whole or not at all.
     let len = unsafe { libc::getrandom(seed.as_mut_ptr().cast(), seed.len(), 0) };
-    if usize::try_from(len) == Ok(seed.len()) { Ok(seed) } else { Err(Errno::last()) }
+    if usize::try_from(len) == Ok(seed.len()) {
+        Ok(seed)
+    } else {
+        Err(Errno::last())
+    }
 }
 
 /// Attaches to the TUN interface `name`, which is made if there is none: plain IP packets, one for
@@ -135,12 +149,6 @@ pub(crate) fn open_tun(name: &str) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// The time of day.
-pub(crate) fn since_epoch() -> Duration {
-    let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
-}
-
 /// How a thread of this process is, by the kernel's letter: `R` runs, `S` sleeps.
 pub(crate) fn thread_state(stat: &std::fs::File) -> io::Result<u8> {
     use std::os::unix::fs::FileExt;
@@ -150,5 +158,7 @@ pub(crate) fn thread_state(stat: &std::fs::File) -> io::Result<u8> {
     let text = text.get(..len).unwrap_or_default();
     let close = text.iter().rposition(|octet| *octet == b')');
     let state = close.and_then(|close| text.get(close + 2));
-    state.copied().ok_or_else(|| io::ErrorKind::InvalidData.into())
+    state
+        .copied()
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

@@ -27,13 +27,19 @@ pub(crate) enum Link {
 
 impl Link {
     pub(crate) fn descriptor(fd: OwnedFd) -> Self {
-        Self::Descriptor { fd, held: None, is_broken: false }
+        Self::Descriptor {
+            fd,
+            held: None,
+            is_broken: false,
+        }
     }
 
     /// Whether it takes a packet now.
     pub(crate) fn is_ready(&self) -> bool {
         match self {
-            Self::Descriptor { held, is_broken, .. } => held.is_none() && !is_broken,
+            Self::Descriptor {
+                held, is_broken, ..
+            } => held.is_none() && !is_broken,
             Self::Peer(_) | Self::Kept(_) => true,
         }
     }
@@ -45,9 +51,15 @@ impl Link {
 
     pub(crate) fn send(&mut self, now: Instant, packet: Bytes) {
         match self {
-            Self::Descriptor { fd, held, is_broken } => match kernel::write(fd.as_fd(), &packet) {
+            Self::Descriptor {
+                fd,
+                held,
+                is_broken,
+            } => match kernel::write(fd.as_fd(), &packet) {
                 Err(Errno::EAGAIN | Errno::ENOBUFS) => *held = Some(packet),
-                Err(Errno(libc::EBADF | libc::EBADFD | libc::ENODEV | libc::EPIPE)) => *is_broken = true,
+                Err(Errno(libc::EBADF | libc::EBADFD | libc::ENODEV | libc::EPIPE)) => {
+                    *is_broken = true
+                }
                 // The device refuses this packet (its interface is down, say): lost on the wire.
                 Ok(_) | Err(_) => {}
             },
@@ -68,7 +80,11 @@ impl Link {
 
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Descriptor { fd, is_broken: false, .. } => Some(fd.as_fd()),
+            Self::Descriptor {
+                fd,
+                is_broken: false,
+                ..
+            } => Some(fd.as_fd()),
             _ => None,
         }
     }

@@ -113,7 +113,10 @@ impl State {
 
     /// When something is due without a call.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let deadlines = self.hosts.iter().filter_map(|host| host.stack.poll_timeout());
+        let deadlines = self
+            .hosts
+            .iter()
+            .filter_map(|host| host.stack.poll_timeout());
         deadlines.min()
     }
 
@@ -171,9 +174,11 @@ impl State {
         let mut stacks = self.hosts.iter().map(|host| &host.stack);
         self.handles == 0
             && self.sockets.is_empty()
-            && stacks.all(|stack| stack.sockets().all(|entry| {
-                entry.state == Some(switchboard_core::State::TimeWait)
-            }))
+            && stacks.all(|stack| {
+                stack
+                    .sockets()
+                    .all(|entry| entry.state == Some(switchboard_core::State::TimeWait))
+            })
     }
 }
 
@@ -283,9 +288,7 @@ impl Network {
             }
             signal.clear();
         };
-        if is_watched
-            && let Ok((socket, _)) = self.lock().socket(key)
-        {
+        if is_watched && let Ok((socket, _)) = self.lock().socket(key) {
             socket.watchers.remove(&signal);
         }
         result

@@ -18,7 +18,10 @@ pub(crate) fn poll(entries: &mut [libc::pollfd], limit: Limit) -> Result<usize, 
         .iter()
         .map(|entry| descriptor::get(entry.fd).ok())
         .collect();
-    let network = ours.iter().flatten().find_map(|ours| ours.virtual_network());
+    let network = ours
+        .iter()
+        .flatten()
+        .find_map(|ours| ours.virtual_network());
     let deadline = limit.deadline(network.as_ref());
     let signal = Arc::new(Signal::default());
     let mut is_watching = false;
@@ -47,16 +50,15 @@ pub(crate) fn poll(entries: &mut [libc::pollfd], limit: Limit) -> Result<usize, 
         }
     };
     if is_watching {
-        ours.iter().flatten().for_each(|ours| unwatch(ours, &signal));
+        ours.iter()
+            .flatten()
+            .for_each(|ours| unwatch(ours, &signal));
     }
     result
 }
 
 /// What each is now.
-fn look(
-    entries: &mut [libc::pollfd],
-    ours: &[Option<Arc<Description>>],
-) -> Result<usize, Errno> {
+fn look(entries: &mut [libc::pollfd], ours: &[Option<Arc<Description>>]) -> Result<usize, Errno> {
     let mut count = 0;
     let mut kernels = Vec::new();
     for (at, (entry, ours)) in entries.iter_mut().zip(ours).enumerate() {

@@ -71,7 +71,9 @@ impl Signal {
             // Somebody else may have been faster; then that one is as good.
             let _ = self.eventfd.set(made);
             if self.is_fired() {
-                self.eventfd.get().map(|eventfd| kernel::ring(eventfd.as_fd()));
+                self.eventfd
+                    .get()
+                    .map(|eventfd| kernel::ring(eventfd.as_fd()));
             }
         }
         let eventfd = self.eventfd.get().ok_or(Errno::EMFILE)?;

@@ -178,7 +178,15 @@ impl Sink<'_> {
     /// `to` is null or writable for `len` octets as long as the sink lives.
     pub(crate) unsafe fn plain(to: *mut c_void, len: usize) -> Result<Self, Errno> {
         // SAFETY: the caller vouches.
-        unsafe { Self::new([libc::iovec { iov_base: to, iov_len: len }].into()) }
+        unsafe {
+            Self::new(
+                [libc::iovec {
+                    iov_base: to,
+                    iov_len: len,
+                }]
+                .into(),
+            )
+        }
     }
 
     /// # Safety

@@ -347,6 +347,18 @@ impl Stack {
         sent
     }
 
+    /// Sends what `TcpOptions::cork` holds back, once; the cork stays.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchSocket`].
+    pub fn call_tcp_push(&mut self, now: Instant, id: TcpId) -> Result<(), NoSuchSocket> {
+        let (key, socket) = self.owned_mut(id).ok_or(NoSuchSocket)?;
+        socket.connection.push(now);
+        self.refresh(now, key);
+        Ok(())
+    }
+
     /// How many octets all buffers together leave for connection `id` to send. A little is
     /// always left to each, so that everybody can go on.
     fn may_send(&mut self, id: TcpId) -> Result<(Key, usize), SendError> {

@@ -37,7 +37,11 @@ pub unsafe extern "C" fn sb_writev(fd: c_int, parts: *const iovec, count: c_int)
             let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
             // SAFETY: the caller vouches.
             let source = unsafe { Source::vector(parts, count) }?;
-            socket.send(&Sending { source, flags: 0, to: None })
+            socket.send(&Sending {
+                source,
+                flags: 0,
+                to: None,
+            })
         })
     })
 }
@@ -256,11 +260,7 @@ pub unsafe extern "C" fn sb_recvmsg(fd: c_int, message: *mut msghdr, flags: c_in
 /// # Safety
 ///
 /// As for `sb_recvmsg`.
-unsafe fn receive_message(
-    fd: c_int,
-    message: *mut msghdr,
-    flags: c_int,
-) -> Result<usize, Errno> {
+unsafe fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> Result<usize, Errno> {
     descriptor::with_socket(fd, |socket| {
         // SAFETY: the caller vouches for the message and for what it names.
         let (mut header, mut sink) = unsafe {

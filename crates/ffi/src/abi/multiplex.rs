@@ -39,8 +39,13 @@ pub unsafe extern "C" fn sb_ppoll(
         // SAFETY: not null, and the caller vouches.
         unsafe { user::get(timeout) }.and_then(|time| {
             let seconds = u64::try_from(time.tv_sec).map_err(|_| Errno::EINVAL)?;
-            let nanos = u32::try_from(time.tv_nsec).ok().filter(|nanos| *nanos < 1_000_000_000);
-            Ok(Limit(Some(Duration::new(seconds, nanos.ok_or(Errno::EINVAL)?))))
+            let nanos = u32::try_from(time.tv_nsec)
+                .ok()
+                .filter(|nanos| *nanos < 1_000_000_000);
+            Ok(Limit(Some(Duration::new(
+                seconds,
+                nanos.ok_or(Errno::EINVAL)?,
+            ))))
         })
     };
     // SAFETY: the caller vouches.

@@ -40,7 +40,11 @@ pub unsafe extern "C" fn sb_getsockopt(
                 return Err(Errno::EFAULT);
             }
             // SAFETY: the octets are ours, and the caller vouches for `room` at `value`.
-            unsafe { value.cast::<u8>().copy_from_nonoverlapping(octets.as_ptr(), len) };
+            unsafe {
+                value
+                    .cast::<u8>()
+                    .copy_from_nonoverlapping(octets.as_ptr(), len)
+            };
             // SAFETY: the caller vouches.
             unsafe { user::put(length, len as socklen_t) }
         })
@@ -79,13 +83,21 @@ unsafe fn set(
     value: *const c_void,
     length: usize,
 ) -> Result<(), Errno> {
-    let needs = |least: usize| if length < least { Err(Errno::EINVAL) } else { Ok(()) };
+    let needs = |least: usize| {
+        if length < least {
+            Err(Errno::EINVAL)
+        } else {
+            Ok(())
+        }
+    };
     match (level, name) {
         (libc::SOL_SOCKET, libc::SO_RCVTIMEO | libc::SO_SNDTIMEO) => {
             needs(size_of::<libc::timeval>())?;
             // SAFETY: long enough, any octets make one, and the caller vouches.
             let time: libc::timeval = unsafe { user::get(value.cast()) }?;
-            let micros = u32::try_from(time.tv_usec).ok().filter(|micros| *micros < 1_000_000);
+            let micros = u32::try_from(time.tv_usec)
+                .ok()
+                .filter(|micros| *micros < 1_000_000);
             let micros = micros.ok_or(Errno::EDOM)?;
             // Linux: a time before now is one that is over.
             let seconds = u64::try_from(time.tv_sec).unwrap_or(0);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use switchboard_core::Instant;
 
 use super::settings;
-use super::threads::Threads;
+use super::threads;
 use crate::clock::Clock;
 use crate::errno::Errno;
 use crate::link::Link;
@@ -32,7 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(super) struct Adapter {
     network: Arc<Network>,
     stack: c_int,
-    threads: Threads,
     /// It said once already that no packet came.
     has_complained: AtomicBool,
 }
@@ -59,7 +58,6 @@ impl Adapter {
         let adapter = Self {
             network,
             stack,
-            threads: Threads::new(),
             has_complained: AtomicBool::new(false),
         };
         adapter.take_settings();
@@ -85,7 +83,8 @@ impl Adapter {
     pub(super) fn send(&self, packet: &[u8]) {
         self.settle();
         let packet = Bytes::copy_from_slice(packet);
-        self.network.with(|state, now| state.receive(0, now, packet));
+        self.network
+            .with(|state, now| state.receive(0, now, packet));
         self.settle();
     }
 
@@ -98,7 +97,10 @@ impl Adapter {
             self.settle();
             let mut state = self.network.lock_apart();
             if let Some(packet) = taken(&mut state) {
-                return (EPOCH_INSTANT + packet.0.saturating_since(Instant::ZERO), packet.1);
+                return (
+                    EPOCH_INSTANT + packet.0.saturating_since(Instant::ZERO),
+                    packet.1,
+                );
             }
             match state.next_step().filter(|next| *next <= began + PATIENCE) {
                 Some(next) => self.network.step(&mut state, next),
@@ -129,16 +131,15 @@ impl Adapter {
         self.settle();
     }
 
-    /// The time of day. Looking takes the script's thread a little, as it waits by looking.
+    /// The time of day. Looking takes a little, as packetdrill waits by looking.
     pub(super) fn time_of_day(&self) -> Duration {
-        if self.threads.is_mine() {
-            if self.network.lock_apart().virtual_time.has_woken() {
-                self.settle();
-            }
-            let mut state = self.network.lock_apart();
-            let next = state.virtual_time.now + LOOK;
-            self.network.step(&mut state, next);
+        if self.network.lock_apart().virtual_time.has_woken() {
+            self.settle();
         }
+        let mut state = self.network.lock_apart();
+        let next = state.virtual_time.now + LOOK;
+        self.network.step(&mut state, next);
+        drop(state);
         EPOCH + self.now().saturating_since(Instant::ZERO)
     }
 
@@ -149,8 +150,7 @@ impl Adapter {
     /// Waits until the thread of blocking calls sleeps: in a call of ours with nothing that would
     /// wake it, or in packetdrill.
     fn settle(&self) {
-        self.threads
-            .settle(|| !self.network.lock_apart().virtual_time.has_woken());
+        threads::settle(|| !self.network.lock_apart().virtual_time.has_woken());
     }
 }
 

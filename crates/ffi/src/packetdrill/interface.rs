@@ -82,7 +82,9 @@ pub unsafe extern "C" fn packetdrill_interface_init(
             ""
         } else {
             // SAFETY: not null, and the caller vouches.
-            unsafe { CStr::from_ptr(flags) }.to_str().map_err(|_| Errno::EINVAL)?
+            unsafe { CStr::from_ptr(flags) }
+                .to_str()
+                .map_err(|_| Errno::EINVAL)?
         };
         let adapter = Box::new(Adapter::new(flags)?);
         let table_of = packetdrill_interface::new(Box::into_raw(adapter).cast());
@@ -91,7 +93,10 @@ pub unsafe extern "C" fn packetdrill_interface_init(
         Ok(0_i32)
     });
     if made != 0 {
-        eprintln!("switchboard: cannot make a stack: {}", std::io::Error::last_os_error());
+        eprintln!(
+            "switchboard: cannot make a stack: {}",
+            std::io::Error::last_os_error()
+        );
         std::process::exit(1);
     }
 }
@@ -199,7 +204,10 @@ unsafe extern "C" fn netdev_receive(
         // SAFETY: see above.
         unsafe {
             user::put(len, sink.filled())?;
-            user::put(time, c_longlong::try_from(at.as_micros()).unwrap_or(c_longlong::MAX))
+            user::put(
+                time,
+                c_longlong::try_from(at.as_micros()).unwrap_or(c_longlong::MAX),
+            )
         }
     })
 }

@@ -17,7 +17,10 @@ pub(super) fn read(base: &TcpConfig) -> TcpConfig {
     on("tcp_timestamps", &mut config.timestamps);
     on("tcp_sack", &mut config.sack);
     on("tcp_window_scaling", &mut config.window_scaling);
-    on("tcp_slow_start_after_idle", &mut config.slow_start_after_idle);
+    on(
+        "tcp_slow_start_after_idle",
+        &mut config.slow_start_after_idle,
+    );
     let count = |name: &str, to: &mut u8| {
         if let Some(value) = number(name) {
             *to = u8::try_from(value).unwrap_or(u8::MAX);
@@ -54,6 +57,9 @@ fn number(name: &str) -> Option<u64> {
 
 fn triple(name: &str) -> Option<[usize; 3]> {
     let text = text(name)?;
-    let numbers: Vec<usize> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<usize> = text
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
     numbers.try_into().ok()
 }

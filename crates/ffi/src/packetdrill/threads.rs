@@ -15,55 +15,40 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// must let the other have the processor.
 const PAUSE: Duration = Duration::from_micros(20);
 
-pub(super) struct Threads {
-    /// The thread that plays the script.
-    script: c_int,
-}
-
 fn me() -> c_int {
     // SAFETY: takes nothing, cannot fail.
     unsafe { libc::gettid() }
 }
 
-impl Threads {
-    /// The calling thread plays the script.
-    pub(super) fn new() -> Self {
-        Self { script: me() }
-    }
-
-    /// Whether the calling thread plays the script.
-    pub(super) fn is_mine(&self) -> bool {
-        me() == self.script
-    }
-
-    /// Waits until all other threads sleep and `is_quiet`.
-    pub(super) fn settle(&self, is_quiet: impl Fn() -> bool) {
-        if !self.is_mine() {
+/// Waits until all threads but the calling one sleep and `is_quiet`. packetdrill never lets two
+/// threads at once do what leads here.
+pub(super) fn settle(is_quiet: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !(is_quiet() && others_sleep() && is_quiet()) {
+        if began.elapsed() > PATIENCE {
+            eprintln!("switchboard: a thread does not come to rest; the run may not repeat");
             return;
         }
-        let began = Instant::now();
-        while !(is_quiet() && self.others_sleep() && is_quiet()) {
-            if began.elapsed() > PATIENCE {
-                eprintln!("switchboard: a thread does not come to rest; the run may not repeat");
-                return;
-            }
-            std::thread::sleep(PAUSE);
-        }
+        std::thread::sleep(PAUSE);
     }
+}
 
-    fn others_sleep(&self) -> bool {
-        let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+fn others_sleep() -> bool {
+    let me = me();
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+        return true;
+    };
+    tasks.flatten().all(|task| {
+        let name = task.file_name();
+        let tid = name.to_str().and_then(|name| name.parse::<c_int>().ok());
+        if tid == Some(me) {
             return true;
-        };
-        tasks.flatten().all(|task| {
-            let name = task.file_name();
-            let tid = name.to_str().and_then(|name| name.parse::<c_int>().ok());
-            if tid == Some(self.script) {
-                return true;
-            }
-            // One that has just ended is at rest.
-            let state = File::open(task.path().join("stat")).and_then(|stat| kernel::thread_state(&stat));
-            state.map_or(true, |state| matches!(state, b'S' | b'Z' | b'X' | b't' | b'T'))
+        }
+        // One that has just ended is at rest.
+        let state =
+            File::open(task.path().join("stat")).and_then(|stat| kernel::thread_state(&stat));
+        state.map_or(true, |state| {
+            matches!(state, b'S' | b'Z' | b'X' | b't' | b'T')
         })
-    }
+    })
 }

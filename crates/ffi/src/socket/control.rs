@@ -34,9 +34,10 @@ impl SocketHandle {
         let number = self.with(|socket, host, _| {
             let stack = &mut host.stack;
             match (request, &socket.kind) {
-                (libc::FIONREAD | libc::TIOCOUTQ | SIOCOUTQNSD, Kind::Tcp(Tcp::Listening { .. })) => {
-                    Err(Errno::EINVAL)
-                }
+                (
+                    libc::FIONREAD | libc::TIOCOUTQ | SIOCOUTQNSD,
+                    Kind::Tcp(Tcp::Listening { .. }),
+                ) => Err(Errno::EINVAL),
                 (libc::FIONREAD, Kind::Tcp(Tcp::Connection { id, .. })) => {
                     let info = stack.tcp_info(*id)?;
                     Ok(info.unread)

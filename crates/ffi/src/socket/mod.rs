@@ -17,15 +17,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchboard_core::{
-    Instant, ListenerId, Readiness, TcpId, TcpOptions, UdpId, UdpOptions,
-};
+use switchboard_core::{Instant, ListenerId, Readiness, TcpId, TcpOptions, UdpId, UdpOptions};
 
 use crate::address::Domain;
 use crate::errno::Errno;
 use crate::network::{Host, Network, SocketKey, State};
 use crate::watchers::Watchers;
 
+pub(crate) use options::Value;
 pub(crate) use receive::Received;
 pub(crate) use send::Sending;
 
@@ -101,7 +100,11 @@ impl Socket {
         match &self.kind {
             // Linux: a stream socket that was never connected hangs up.
             Kind::Tcp(Tcp::Idle { .. }) => {
-                let error = if self.settings.error.is_some() { libc::POLLERR } else { 0 };
+                let error = if self.settings.error.is_some() {
+                    libc::POLLERR
+                } else {
+                    0
+                };
                 libc::POLLOUT | libc::POLLWRNORM | libc::POLLHUP | error
             }
             Kind::Tcp(Tcp::Listening { id, .. }) => {
@@ -130,10 +133,16 @@ fn poll_bits(ready: Readiness) -> c_short {
     let mut events = 0;
     for (readiness, bits) in [
         (Readiness::READABLE, libc::POLLIN | libc::POLLRDNORM),
-        (Readiness::READ_CLOSED, libc::POLLIN | libc::POLLRDNORM | libc::POLLRDHUP),
+        (
+            Readiness::READ_CLOSED,
+            libc::POLLIN | libc::POLLRDNORM | libc::POLLRDHUP,
+        ),
         (Readiness::WRITABLE, libc::POLLOUT | libc::POLLWRNORM),
         (Readiness::ERROR, libc::POLLERR),
-        (Readiness::READ_CLOSED | Readiness::WRITE_CLOSED, libc::POLLHUP),
+        (
+            Readiness::READ_CLOSED | Readiness::WRITE_CLOSED,
+            libc::POLLHUP,
+        ),
     ] {
         if ready.contains(readiness) {
             events |= bits;
@@ -174,7 +183,10 @@ impl SocketHandle {
                 settings,
                 watchers: Watchers::default(),
             });
-            Ok(Self { network: Arc::clone(network), key })
+            Ok(Self {
+                network: Arc::clone(network),
+                key,
+            })
         })
     }
 
@@ -197,15 +209,19 @@ impl SocketHandle {
         mut attempt: impl FnMut(&mut Socket, &mut Host, Instant) -> Result<Option<T>, Errno>,
     ) -> Result<T, Errno> {
         let (deadline, is_once) = self.with(|socket, _, now| {
-            Ok((deadline(socket, now), is_once || socket.settings.is_nonblocking))
+            Ok((
+                deadline(socket, now),
+                is_once || socket.settings.is_nonblocking,
+            ))
         })?;
-        self.network.wait_for(self.key, deadline, |state: &mut State, now| {
-            let (socket, host) = state.socket(self.key)?;
-            match attempt(socket, host, now)? {
-                None if is_once => Err(Errno::EAGAIN),
-                outcome => Ok(outcome),
-            }
-        })
+        self.network
+            .wait_for(self.key, deadline, |state: &mut State, now| {
+                let (socket, host) = state.socket(self.key)?;
+                match attempt(socket, host, now)? {
+                    None if is_once => Err(Errno::EAGAIN),
+                    outcome => Ok(outcome),
+                }
+            })
     }
 
     pub(crate) fn poll_events(&self) -> c_short {

@@ -29,7 +29,10 @@ impl Settings {
         let udp = UdpOptions::default();
         Self {
             is_nonblocking: false,
-            tcp: TcpOptions { reuse_address: false, ..*defaults },
+            tcp: TcpOptions {
+                reuse_address: false,
+                ..*defaults
+            },
             udp,
             receive_timeout: None,
             send_timeout: None,
@@ -97,7 +100,11 @@ impl SocketHandle {
         self.with(|socket, host, now| {
             socket.settings.linger = time;
             let resets = time.is_some_and(|time| time.is_zero());
-            socket.settings.tcp.linger = if resets { Linger::Reset } else { Linger::Background };
+            socket.settings.tcp.linger = if resets {
+                Linger::Reset
+            } else {
+                Linger::Background
+            };
             socket.apply(host, now)
         })
     }
@@ -160,10 +167,16 @@ impl Socket {
                 settings.tcp.receive_buffer = (settings.receive_buffer / 2).max(RECEIVE_BUFFER_MIN);
                 settings.udp.receive_buffer = settings.receive_buffer;
             }
-            libc::SO_ERROR | libc::SO_TYPE | libc::SO_PROTOCOL | libc::SO_DOMAIN
+            libc::SO_ERROR
+            | libc::SO_TYPE
+            | libc::SO_PROTOCOL
+            | libc::SO_DOMAIN
             | libc::SO_ACCEPTCONN => return Err(Errno::ENOPROTOOPT),
             // Accepted and without effect: nothing is bypassed, marked, inlined or timed here.
-            libc::SO_OOBINLINE | libc::SO_PRIORITY | libc::SO_DONTROUTE | libc::SO_ZEROCOPY
+            libc::SO_OOBINLINE
+            | libc::SO_PRIORITY
+            | libc::SO_DONTROUTE
+            | libc::SO_ZEROCOPY
             | libc::SO_INCOMING_CPU => {}
             libc::SO_RCVLOWAT if value <= 1 => {}
             _ => return Err(Errno::ENOPROTOOPT),
@@ -202,7 +215,9 @@ impl Socket {
             libc::TCP_KEEPIDLE => settings.keep_alive_times.idle = seconds(value, 32_767)?,
             libc::TCP_KEEPINTVL => settings.keep_alive_times.interval = seconds(value, 32_767)?,
             libc::TCP_KEEPCNT => {
-                let count = u8::try_from(value).ok().filter(|count| (1..=127).contains(count));
+                let count = u8::try_from(value)
+                    .ok()
+                    .filter(|count| (1..=127).contains(count));
                 settings.keep_alive_times.count = count.ok_or(Errno::EINVAL)?;
             }
             libc::TCP_USER_TIMEOUT => {
@@ -210,7 +225,9 @@ impl Socket {
                 settings.tcp.user_timeout = on.then_some(Duration::from_millis(time));
             }
             // Accepted and without effect: they are hints.
-            libc::TCP_SYNCNT | libc::TCP_LINGER2 | libc::TCP_DEFER_ACCEPT
+            libc::TCP_SYNCNT
+            | libc::TCP_LINGER2
+            | libc::TCP_DEFER_ACCEPT
             | libc::TCP_WINDOW_CLAMP => {}
             _ => return Err(Errno::ENOPROTOOPT),
         }
@@ -245,7 +262,9 @@ impl Socket {
                 settings.tcp.traffic_class = class;
                 settings.udp.traffic_class = class;
             }
-            libc::IP_MTU_DISCOVER | libc::IP_BIND_ADDRESS_NO_PORT | libc::IP_RECVERR
+            libc::IP_MTU_DISCOVER
+            | libc::IP_BIND_ADDRESS_NO_PORT
+            | libc::IP_RECVERR
             | libc::IP_FREEBIND => {}
             _ => return Err(Errno::ENOPROTOOPT),
         }
@@ -360,10 +379,9 @@ impl Socket {
             libc::TCP_KEEPIDLE => seconds(times.idle),
             libc::TCP_KEEPINTVL => seconds(times.interval),
             libc::TCP_KEEPCNT => times.count.into(),
-            libc::TCP_USER_TIMEOUT => settings
-                .tcp
-                .user_timeout
-                .map_or(0, |time| c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX)),
+            libc::TCP_USER_TIMEOUT => settings.tcp.user_timeout.map_or(0, |time| {
+                c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX)
+            }),
             libc::TCP_CONGESTION => {
                 let name: &[u8] = match settings.tcp.congestion {
                     CongestionControl::Cubic => b"cubic",

@@ -43,7 +43,11 @@ impl SocketHandle {
             return Err(Errno::EOPNOTSUPP);
         }
         let is_udp = self.with(|socket, _, _| Ok(matches!(socket.kind, Kind::Udp(_))))?;
-        if is_udp { self.receive_datagram(sink, flags) } else { self.receive_stream(sink, flags) }
+        if is_udp {
+            self.receive_datagram(sink, flags)
+        } else {
+            self.receive_stream(sink, flags)
+        }
     }
 
     fn receive_stream(&self, sink: &mut Sink<'_>, flags: c_int) -> Result<Received, Errno> {
@@ -87,7 +91,11 @@ impl SocketHandle {
             Err(_) if sink.filled() > 0 => {}
             result => result?,
         }
-        Ok(Received { len: sink.filled(), from: None, flags: 0 })
+        Ok(Received {
+            len: sink.filled(),
+            from: None,
+            flags: 0,
+        })
     }
 
     fn receive_datagram(&self, sink: &mut Sink<'_>, flags: c_int) -> Result<Received, Errno> {
@@ -106,15 +114,17 @@ impl SocketHandle {
                 };
                 match taken {
                     Ok(datagram) => Ok(Some((datagram, socket.domain))),
-                    Err(ReceiveError::WouldBlock) => {
-                        socket.take_error(host).map_or(Ok(None), Err)
-                    }
+                    Err(ReceiveError::WouldBlock) => socket.take_error(host).map_or(Ok(None), Err),
                     Err(error) => Err(error.into()),
                 }
             })?;
         sink.put(&payload);
         let is_cut = payload.len() > sink.filled();
-        let len = if flags & libc::MSG_TRUNC != 0 { payload.len() } else { sink.filled() };
+        let len = if flags & libc::MSG_TRUNC != 0 {
+            payload.len()
+        } else {
+            sink.filled()
+        };
         Ok(Received {
             len,
             from: Some(domain.show(meta.remote)),

@@ -20,8 +20,11 @@ pub(crate) struct Sending<'a> {
 }
 
 /// Flags that change nothing here: there is no signal, no route to bypass, no path to confirm.
-const HARMLESS: c_int =
-    libc::MSG_NOSIGNAL | libc::MSG_DONTROUTE | libc::MSG_CONFIRM | libc::MSG_EOR | libc::MSG_ZEROCOPY;
+const HARMLESS: c_int = libc::MSG_NOSIGNAL
+    | libc::MSG_DONTROUTE
+    | libc::MSG_CONFIRM
+    | libc::MSG_EOR
+    | libc::MSG_ZEROCOPY;
 const KNOWN: c_int = HARMLESS | libc::MSG_DONTWAIT | libc::MSG_MORE;
 
 impl SocketHandle {
@@ -31,7 +34,11 @@ impl SocketHandle {
             return Err(Errno::EOPNOTSUPP);
         }
         let is_udp = self.with(|socket, _, _| Ok(matches!(socket.kind, Kind::Udp(_))))?;
-        if is_udp { self.send_datagram(sending) } else { self.send_stream(sending) }
+        if is_udp {
+            self.send_datagram(sending)
+        } else {
+            self.send_stream(sending)
+        }
     }
 
     fn send_stream(&self, sending: &Sending<'_>) -> Result<usize, Errno> {
@@ -50,9 +57,14 @@ impl SocketHandle {
             }
             socket.cork_for(host, id, more, now)?;
             while sent < all {
-                match host.stack.call_tcp_send_slice(now, id, sending.source.from(sent)) {
+                match host
+                    .stack
+                    .call_tcp_send_slice(now, id, sending.source.from(sent))
+                {
                     Ok(count) => sent += count,
-                    Err(SendError::WouldBlock) if is_once || socket.settings.is_nonblocking => break,
+                    Err(SendError::WouldBlock) if is_once || socket.settings.is_nonblocking => {
+                        break;
+                    }
                     Err(SendError::WouldBlock) => return Ok(None),
                     Err(error) => return Err(socket.send_error(host, error)),
                 }
@@ -92,13 +104,13 @@ impl SocketHandle {
                 return Err(Errno::EINVAL);
             }
             let id = socket.udp(self.key, host)?;
-            let options = &socket.settings.udp;
             let meta = sending.to.map(|remote| UdpMeta {
                 remote,
                 local: socket.domain.unspecified(),
                 hop_limit: None,
-                traffic_class: options.traffic_class,
+                traffic_class: None,
                 dont_fragment: false,
+                segment_size: None,
             });
             match host.stack.call_udp_send(now, id, payload.clone(), meta) {
                 Ok(()) => Ok(Some(payload.len())),

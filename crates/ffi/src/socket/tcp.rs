@@ -4,7 +4,11 @@
 use std::ffi::c_int;
 use std::net::SocketAddr;
 
-use switchboard_core::{ConnectError, Instant, Linger, Lost, Readiness, Shutdown, State as TcpState, TcpId};
+use switchboard_core::{
+    ConnectError, Instant, Lost, Readiness, Shutdown, State as TcpState, TcpId,
+};
+
+use switchboard_core::config::Linger;
 
 use super::{Kind, Settings, Socket, SocketHandle, Tcp};
 use crate::errno::Errno;
@@ -29,7 +33,11 @@ impl Socket {
         match &self.kind {
             Kind::Tcp(Tcp::Connection { id, .. }) => {
                 let ready = host.stack.tcp_readiness(*id).unwrap_or_default();
-                if ready.contains(Readiness::CONNECTED) { Flow::Open(*id) } else { Flow::Connecting }
+                if ready.contains(Readiness::CONNECTED) {
+                    Flow::Open(*id)
+                } else {
+                    Flow::Connecting
+                }
             }
             _ => Flow::None,
         }
@@ -43,9 +51,11 @@ impl Socket {
             Kind::Tcp(Tcp::Connection { id, .. }) => {
                 stack.take_tcp_error(*id).ok().flatten().map(Errno::from)
             }
-            Kind::Udp(Some(id)) => {
-                stack.take_udp_error(*id).ok().flatten().map(|error| error.why.into())
-            }
+            Kind::Udp(Some(id)) => stack
+                .take_udp_error(*id)
+                .ok()
+                .flatten()
+                .map(|error| error.why.into()),
             _ => None,
         };
         left.or(fresh)
@@ -184,7 +194,11 @@ impl SocketHandle {
             let key = state.sockets.insert(Socket {
                 host: at,
                 domain,
-                kind: Kind::Tcp(Tcp::Connection { id, is_told: true, bound: None }),
+                kind: Kind::Tcp(Tcp::Connection {
+                    id,
+                    is_told: true,
+                    bound: None,
+                }),
                 settings,
                 watchers: Watchers::default(),
             });
@@ -236,7 +250,11 @@ impl SocketHandle {
                     let id = host.stack.call_tcp_connect(now, local, remote, options)?;
                     host.own_tcp(id, self.key);
                     let bound = local;
-                    socket.kind = Kind::Tcp(Tcp::Connection { id, is_told: false, bound });
+                    socket.kind = Kind::Tcp(Tcp::Connection {
+                        id,
+                        is_told: false,
+                        bound,
+                    });
                 }
                 Kind::Tcp(Tcp::Listening { .. }) => return Err(Errno::EISCONN),
                 Kind::Tcp(Tcp::Connection { is_told: true, .. }) => return Err(Errno::EISCONN),
@@ -257,7 +275,13 @@ impl SocketHandle {
         self.wait(false, Socket::send_deadline, |socket, host, now| {
             socket.connected(host, now)
         })
-        .map_err(|errno| if errno == Errno::EAGAIN { Errno::EINPROGRESS } else { errno })
+        .map_err(|errno| {
+            if errno == Errno::EAGAIN {
+                Errno::EINPROGRESS
+            } else {
+                errno
+            }
+        })
     }
 }
 
@@ -297,7 +321,11 @@ fn is_failed(host: &mut Host, id: TcpId) -> bool {
     let mut nothing = [0; 1];
     matches!(
         host.stack.call_tcp_peek(id, &mut nothing),
-        Err(switchboard_core::ReceiveError::Lost(Lost::NeverConnected(ConnectError::Refused | ConnectError::TimedOut { .. } | ConnectError::Unreachable { .. })))
+        Err(switchboard_core::ReceiveError::Lost(Lost::NeverConnected(
+            ConnectError::Refused
+                | ConnectError::TimedOut { .. }
+                | ConnectError::Unreachable { .. }
+        )))
     )
 }
 
@@ -327,7 +355,9 @@ impl SocketHandle {
                     if ready.contains(Readiness::CLOSED) {
                         return Err(Errno::ENOTCONN);
                     }
-                    host.stack.call_tcp_shutdown(now, id, how).map_err(|_| Errno::ENOTCONN)?;
+                    host.stack
+                        .call_tcp_shutdown(now, id, how)
+                        .map_err(|_| Errno::ENOTCONN)?;
                 }
                 Kind::Udp(id) => {
                     let id = id.ok_or(Errno::ENOTCONN)?;
@@ -349,17 +379,25 @@ impl SocketHandle {
             if socket.settings.tcp.linger == Linger::Reset || socket.settings.is_nonblocking {
                 return Ok(None);
             }
-            let Some(time) = socket.settings.linger else { return Ok(None) };
+            let Some(time) = socket.settings.linger else {
+                return Ok(None);
+            };
             // A connection that is gone has nothing to wait for: then the wait ends at once.
             let _ = host.stack.call_tcp_shutdown(now, id, Shutdown::Write);
             Ok(Some((id, now + time)))
         });
-        let Ok(Some((id, deadline))) = wanted else { return };
+        let Ok(Some((id, deadline))) = wanted else {
+            return;
+        };
         // Until the deadline at most; what is left then goes out in the background.
-        let _ = self.wait(false, |_, _| Some(deadline), |_, host, _| {
-            let info = host.stack.tcp_info(id)?;
-            let is_done = info.unsent == 0 && info.in_flight == 0;
-            Ok((is_done || info.state == TcpState::Closed).then_some(()))
-        });
+        let _ = self.wait(
+            false,
+            |_, _| Some(deadline),
+            |_, host, _| {
+                let info = host.stack.tcp_info(id)?;
+                let is_done = info.unsent == 0 && info.in_flight == 0;
+                Ok((is_done || info.state == TcpState::Closed).then_some(()))
+            },
+        );
     }
 }

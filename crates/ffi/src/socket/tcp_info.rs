@@ -78,8 +78,15 @@ fn layout(info: &TcpInfo) -> Vec<u8> {
     let segments = |octets: usize| octets.div_ceil(mss);
     let micros = |time: std::time::Duration| time.as_micros();
     let mut out = Layout(Vec::with_capacity(LEN));
-    let flags = [(info.timestamps, TIMESTAMPS), (info.sack, SACK), (info.window_scale.is_some(), WINDOW_SCALE)];
-    let options = flags.iter().filter(|(on, _)| *on).fold(0, |all, (_, bit)| all | bit);
+    let flags = [
+        (info.timestamps, TIMESTAMPS),
+        (info.sack, SACK),
+        (info.window_scale.is_some(), WINDOW_SCALE),
+    ];
+    let options = flags
+        .iter()
+        .filter(|(on, _)| *on)
+        .fold(0, |all, (_, bit)| all | bit);
     let (receive_scale, send_scale) = info.window_scale.unwrap_or((0, 0));
     out.u8(number(info.state));
     out.u8(0); // ca_state
@@ -142,5 +149,9 @@ fn layout(info: &TcpInfo) -> Vec<u8> {
 
 /// Linux's number for "none yet" stays what it is.
 fn ssthresh(octets: usize, mss: usize) -> usize {
-    if octets >= 0x7FFF_FFFF { 0x7FFF_FFFF } else { octets / mss }
+    if octets >= 0x7FFF_FFFF {
+        0x7FFF_FFFF
+    } else {
+        octets / mss
+    }
 }

@@ -54,12 +54,20 @@ impl Connection {
             connection.writer_waits = true;
             return Err(SendError::WouldBlock);
         }
-        connection.restart_after_idle(now);
+        connection.restart_after_idle(now, &self.env);
         push(connection, room);
         // Whoever asks whether it may send, and is told no, waits without another attempt.
         connection.writer_waits |= connection.send_room(&self.env) == 0;
         connection.settle(now, &self.env);
         Ok(room)
+    }
+
+    /// What a cork holds back leaves, once; the cork stays.
+    pub(crate) fn push(&mut self, now: Instant) {
+        if let Machine::Synchronized(connection) = &mut self.machine {
+            connection.override_cork |= connection.unsent() > 0;
+            connection.settle(now, &self.env);
+        }
     }
 
     /// Octets that `send` would take now.
@@ -82,7 +90,10 @@ impl Synchronized {
 
     /// RFC 5681 section 4.1: after a pause longer than the retransmission timeout nothing is
     /// known of the path any more.
-    fn restart_after_idle(&mut self, now: Instant) {
+    fn restart_after_idle(&mut self, now: Instant, env: &Env) {
+        if !env.shared.config.slow_start_after_idle {
+            return;
+        }
         let idle = self.queue.is_empty() && self.snd.flight() == 0;
         if idle && now.saturating_since(self.sent_at) > self.rtt.rto() {
             self.congestion.on_idle(initial_window(self.smss(), false));
