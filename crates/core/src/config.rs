@@ -294,8 +294,14 @@ pub struct UdpOptions {
     pub traffic_class: u8,
     /// Share the port (`SO_REUSEADDR`).
     pub reuse_address: bool,
-    /// Datagrams to a broadcast address are allowed.
+    /// Datagrams to a broadcast address are allowed (`SO_BROADCAST`).
     pub broadcast: bool,
+    /// What it sends to a group comes to members on this host too (`IP_MULTICAST_LOOP`).
+    /// Default true.
+    pub multicast_loop: bool,
+    /// TTL or hop limit of what it sends to groups (`IP_MULTICAST_TTL`): 1 by default, the link
+    /// alone (RFC 1112 section 6.1); 0 stays on this host.
+    pub multicast_hop_limit: u8,
     /// An IPv6 wildcard socket takes no IPv4 (`IPV6_V6ONLY`).
     pub only_v6: bool,
     /// Datagrams that arrived as one super-datagram are handed up as one, their size beside
@@ -312,6 +318,8 @@ impl Default for UdpOptions {
             traffic_class: 0,
             reuse_address: false,
             broadcast: false,
+            multicast_loop: true,
+            multicast_hop_limit: 1,
             only_v6: false,
             gro: false,
         }

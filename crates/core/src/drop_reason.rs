@@ -61,6 +61,8 @@ reasons! {
     IcmpIgnored = "ICMP message ignored",
     /// An ICMP error that quotes nothing of ours (RFC 5927).
     IcmpNotOurs = "ICMP error about nothing of ours",
+    /// An IGMP or MLD message that is not a host's to answer, or not from the link.
+    MembershipIgnored = "membership message ignored",
     /// Too many echo requests wait for the application.
     EchoQueueFull = "echo queue full",
     /// No socket at that port.

@@ -161,8 +161,27 @@ pub enum UdpSendError {
     NotConnected,
     /// We have no route to the destination, or no address of its family.
     NoRoute,
+    /// It is a broadcast address, and the socket may not send there (`SO_BROADCAST`).
+    BroadcastNotAllowed,
     /// An earlier datagram drew this ICMP error (connected sockets, RFC 1122 section 4.1.3.3).
     Unreachable(Unreachable),
+}
+
+/// Why a socket does not join or leave a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MembershipError {
+    /// No socket of that name.
+    NoSuchSocket,
+    /// The address is no group's.
+    NotMulticast,
+    /// It is in the group already.
+    AlreadyMember,
+    /// It is not in the group.
+    NotMember,
+    /// We have no address of the group's family.
+    NoRoute,
+    /// A limit of the stack is reached.
+    NoBuffers,
 }
 
 impl fmt::Display for NoSuchSocket {
@@ -277,8 +296,22 @@ impl fmt::Display for UdpSendError {
             Self::SegmentTooLong { limit } => write!(f, "segments longer than {limit} octets"),
             Self::NotConnected => f.write_str("no destination given and not connected"),
             Self::NoRoute => f.write_str("no route to the address"),
+            Self::BroadcastNotAllowed => f.write_str("broadcast is not allowed on this socket"),
             Self::Unreachable(why) => why.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for MembershipError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchSocket => return NoSuchSocket.fmt(f),
+            Self::NotMulticast => "not a multicast address",
+            Self::AlreadyMember => "already a member of the group",
+            Self::NotMember => "not a member of the group",
+            Self::NoRoute => "no address of the group's family",
+            Self::NoBuffers => "too many groups",
+        })
     }
 }
 
@@ -290,3 +323,4 @@ impl core::error::Error for Lost {}
 impl core::error::Error for SendError {}
 impl core::error::Error for ReceiveError {}
 impl core::error::Error for UdpSendError {}
+impl core::error::Error for MembershipError {}

@@ -35,6 +35,7 @@ pub mod error;
 pub mod event;
 mod ip;
 pub mod limits;
+mod multicast;
 mod ready;
 mod slab;
 pub mod socket;
@@ -47,8 +48,8 @@ pub use config::{Cidr, CidrError, Config, Offloads, TcpConfig, TcpOptions, UdpOp
 pub use drop_reason::DropReason;
 pub use entropy::Entropy;
 pub use error::{
-    AcceptError, BindError, ConnectError, ListenError, Lost, NoSuchSocket, ReceiveError, SendError,
-    UdpSendError, Unreachable,
+    AcceptError, BindError, ConnectError, ListenError, Lost, MembershipError, NoSuchSocket,
+    ReceiveError, SendError, UdpSendError, Unreachable,
 };
 pub use event::{Event, Incoming, Readiness};
 pub use socket::{

@@ -20,6 +20,10 @@ pub struct Limits {
     pub syn_backlog: usize,
     /// Datagram sockets.
     pub udp_sockets: usize,
+    /// Groups that all sockets together are in (under 64 octets each).
+    pub groups: usize,
+    /// Groups that one socket is in (Linux: `igmp_max_memberships`, 20).
+    pub groups_per_socket: usize,
     /// Octets that fragments being put together may pin, each family (Linux: 4 MiB).
     pub reassembly_octets: usize,
     /// How long fragments wait for the rest (RFC 8200: 60 s; RFC 1122 allows 30 s for IPv4).
@@ -49,6 +53,8 @@ impl Default for Limits {
             pending_flow_age: Duration::from_secs(150),
             syn_backlog: 1024,
             udp_sockets: 1 << 20,
+            groups: 256,
+            groups_per_socket: 20,
             reassembly_octets: 4 << 20,
             reassembly_age: Duration::from_secs(30),
             out_of_order_ranges: 256,

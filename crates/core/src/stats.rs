@@ -76,6 +76,8 @@ pub struct Stats {
     pub icmp_errors_sent: u64,
     /// ICMP errors received about something of ours.
     pub icmp_errors_received: u64,
+    /// IGMP and MLD reports sent.
+    pub membership_reports_sent: u64,
     /// Octets that buffers pin now: connections, datagram sockets and pending flows.
     pub pinned_octets: usize,
     dropped: Tally<REASONS>,

@@ -278,6 +278,7 @@ fn datagram_kind(why: &UdpSendError) -> ErrorKind {
             ErrorKind::InvalidInput
         }
         UdpSendError::NoRoute => ErrorKind::NetworkUnreachable,
+        UdpSendError::BroadcastNotAllowed => ErrorKind::PermissionDenied,
         UdpSendError::Unreachable(why) => unreachable_kind(*why),
     }
 }
@@ -348,6 +349,9 @@ fn fmt_datagram(f: &mut fmt::Formatter<'_>, why: &UdpSendError) -> fmt::Result {
         }
         UdpSendError::NotConnected => f.write_str("no destination: connect, or name one"),
         UdpSendError::NoRoute => f.write_str("no route, or no address of that family"),
+        UdpSendError::BroadcastNotAllowed => {
+            f.write_str("the socket may not send to broadcast addresses: allow it first")
+        }
         UdpSendError::Unreachable(why) => {
             write!(f, "an earlier datagram was answered with {}", says(*why))
         }

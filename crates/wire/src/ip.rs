@@ -110,6 +110,8 @@ pub struct IpPacket<'a> {
     pub header_len: usize,
     /// Why it must be discarded, if it must.
     pub complaint: Option<Complaint>,
+    /// Every router on the way is asked to look at it (RFC 2113, RFC 2711).
+    pub router_alert: bool,
     /// All of it.
     bytes: &'a [u8],
 }
@@ -151,6 +153,7 @@ impl<'a> IpPacket<'a> {
                 more: header.more_fragments,
             }),
             header_len: HEADER_MIN + header.options.len(),
+            router_alert: options.router_alert,
             complaint: options.source_route.then_some(Complaint::SourceRoute),
             bytes: bytes.get(..usize::from(header.total_len)).unwrap_or(bytes),
         })
@@ -173,6 +176,7 @@ impl<'a> IpPacket<'a> {
             fragment: chain.fragment,
             header_len: chain.body,
             complaint: chain.complaint,
+            router_alert: chain.router_alert,
             bytes,
         })
     }

@@ -39,6 +39,8 @@ pub const OPTION_LOOSE_SOURCE_ROUTE: u8 = 131;
 pub const OPTION_STRICT_SOURCE_ROUTE: u8 = 137;
 /// Option: router alert (RFC 2113).
 pub const OPTION_ROUTER_ALERT: u8 = 148;
+/// The router alert as it stands in a header (RFC 2113 section 2.1).
+pub const ROUTER_ALERT: [u8; 4] = [OPTION_ROUTER_ALERT, 4, 0, 0];
 
 /// A header, options as the octets that they are.
 #[derive(Clone, Debug, PartialEq, Eq)]

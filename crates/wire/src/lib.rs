@@ -5,7 +5,7 @@
 //!
 //! `packet` is the seam between devices and the stack: what a device receives and what the
 //! stack transmits. `ip` reads a packet of either family as far as its transport header;
-//! `tcp`, `udp` and `icmp` read on from there. `offload` turns what only a device with
+//! `tcp`, `udp` and `icmp` read on from there. `membership` has the messages of multicast groups. `offload` turns what only a device with
 //! offloads could send into plain packets. `line` prints a packet in the notation that
 //! ladders and traces share.
 
@@ -38,6 +38,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod line;
 pub mod malformed;
+pub mod membership;
 pub mod offload;
 pub mod output;
 pub mod packet;

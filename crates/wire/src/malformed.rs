@@ -55,6 +55,10 @@ pub enum Malformed {
     UdpChecksum,
     /// A datagram over IPv6 without a checksum (RFC 8200 section 8.1).
     UdpChecksumMissing,
+    /// Fewer octets than an IGMP message (RFC 3376 section 4).
+    IgmpTruncated,
+    /// The IGMP checksum is wrong.
+    IgmpChecksum,
     /// Fewer octets than an ICMP header (RFC 792, RFC 4443 section 2.1).
     IcmpTruncated,
     /// The ICMP checksum is wrong.
@@ -92,6 +96,8 @@ impl Malformed {
             Self::UdpLengthBeyondPacket => "UDP length beyond the packet",
             Self::UdpChecksum => "UDP checksum wrong",
             Self::UdpChecksumMissing => "UDP checksum missing over IPv6",
+            Self::IgmpTruncated => "IGMP message truncated",
+            Self::IgmpChecksum => "IGMP checksum wrong",
             Self::IcmpTruncated => "ICMP header truncated",
             Self::IcmpChecksum => "ICMP checksum wrong",
             Self::IcmpQuoteTruncated => "ICMP error quotes no whole IP header",

@@ -119,10 +119,13 @@ impl Addresses {
 }
 
 /// How far an address reaches: link-local or global. Unique local addresses are global in
-/// scope (RFC 4193 section 3.3).
+/// scope (RFC 4193 section 3.3), groups say it (RFC 4291 section 2.7).
 fn scope(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(v4) => u8::from(!v4.is_link_local()),
+        IpAddr::V6(v6) if v6.is_multicast() => {
+            u8::from(v6.segments().first().is_some_and(|first| first & 0xf > 2))
+        }
         IpAddr::V6(v6) => u8::from(!v6.is_unicast_link_local()),
     }
 }

@@ -83,12 +83,14 @@ impl UdpTable {
         }
     }
 
-    /// All sockets that a datagram to a group or to everybody goes to.
-    pub(crate) fn find_all(&self, local: SocketAddr) -> Vec<Key> {
+    /// All sockets that a datagram to a group or to everybody goes to: those at its port that
+    /// `hears` says yes of.
+    pub(crate) fn find_all(&self, local: SocketAddr, hears: impl Fn(Key) -> bool) -> Vec<Key> {
         let wildcard = SocketAddr::new(unspecified(local.is_ipv6()), local.port());
         let mut all = Vec::new();
         for place in [local, wildcard] {
-            all.extend(self.bound.get(&place).into_iter().flatten());
+            let bound = self.bound.get(&place).into_iter().flatten().copied();
+            all.extend(bound.filter(|key| hears(*key)));
         }
         all
     }

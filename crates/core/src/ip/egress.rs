@@ -7,7 +7,9 @@ use bytes::Bytes;
 use switchboard_wire::checksum::{self, Sum};
 use switchboard_wire::ip::{Fragment, IpProtocol};
 use switchboard_wire::ipv4::{self, Ipv4Header};
-use switchboard_wire::ipv6::extensions::{FRAGMENT_HEADER_LEN, FragmentHeader};
+use switchboard_wire::ipv6::extensions::{
+    FRAGMENT_HEADER_LEN, FragmentHeader, ROUTER_ALERT_HEADER_LEN, emit_router_alert,
+};
 use switchboard_wire::ipv6::{Ipv6Header, header};
 use switchboard_wire::packet::{IP_PACKET_MAX, PartialChecksum};
 use switchboard_wire::tcp::{self as wire_tcp, TcpHeader, TcpOptions, Timestamps};
@@ -31,6 +33,8 @@ pub(crate) struct IpHead {
     /// tell strangers how much we send (RFC 7739). Of a packet that cannot be fragmented it
     /// means nothing, and is zero (RFC 6864 section 4.1).
     pub(crate) identification: u32,
+    /// Routers are asked to look at it (RFC 2113, RFC 2711).
+    pub(crate) router_alert: bool,
 }
 
 /// Octets of an IP header that we send.
@@ -52,8 +56,12 @@ impl IpHead {
     fn emit(&self, body_len: usize, fragment: Option<Fragment>, out: &mut Head) {
         match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let total = u16::try_from(ipv4::HEADER_MIN + body_len).unwrap_or(u16::MAX);
-                let mut header = Ipv4Header::new(source, destination, self.protocol, total);
+                let mut header = Ipv4Header::new(source, destination, self.protocol, 0);
+                if self.router_alert {
+                    header.options.put(&ipv4::ROUTER_ALERT);
+                }
+                let total = header.header_len() + body_len;
+                header.total_len = u16::try_from(total).unwrap_or(u16::MAX);
                 header.hop_limit = self.hop_limit;
                 header.traffic_class = self.traffic_class;
                 header.dont_fragment = self.dont_fragment;
@@ -65,14 +73,22 @@ impl IpHead {
                 header.emit(out);
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let extra = fragment.map_or(0, |_| FRAGMENT_HEADER_LEN);
-                let len = u16::try_from(extra + body_len).unwrap_or(u16::MAX);
-                let next = fragment.map_or(self.protocol, |_| IpProtocol::FRAGMENT);
+                let mut len = body_len + fragment.map_or(0, |_| FRAGMENT_HEADER_LEN);
+                let after = fragment.map_or(self.protocol, |_| IpProtocol::FRAGMENT);
+                let mut next = after;
+                if self.router_alert {
+                    len += ROUTER_ALERT_HEADER_LEN;
+                    next = IpProtocol::HOP_BY_HOP;
+                }
+                let len = u16::try_from(len).unwrap_or(u16::MAX);
                 let mut header = Ipv6Header::new(source, destination, next, len);
                 header.hop_limit = self.hop_limit;
                 header.traffic_class = self.traffic_class;
                 header.flow_label = self.flow_label;
                 header.emit(out);
+                if self.router_alert {
+                    emit_router_alert(after, out);
+                }
                 if let Some(fragment) = fragment {
                     let next_header = self.protocol;
                     FragmentHeader {
@@ -169,7 +185,7 @@ fn tcp_header(tuple: &FourTuple, header: &Header) -> TcpHeader {
 }
 
 /// A transport header of 8 octets, UDP's or ICMP's, and what follows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Message {
     header: [u8; 8],
     checksum_at: u16,

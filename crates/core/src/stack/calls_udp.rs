@@ -98,14 +98,15 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`UdpSendError::NoRoute`] and `NoSuchSocket`.
+    /// [`UdpSendError::NoRoute`], `BroadcastNotAllowed` and `NoSuchSocket`.
     pub fn call_udp_connect(&mut self, id: UdpId, remote: SocketAddr) -> Result<(), UdpSendError> {
-        let (key, _) = self.udp_socket(id).ok_or(UdpSendError::NoSuchSocket)?;
+        let (key, socket) = self.udp_socket(id).ok_or(UdpSendError::NoSuchSocket)?;
         let remote = plain(remote);
         let is_none = remote.ip().is_unspecified() || remote.port() == 0;
         if !is_none && !self.has_route(remote.ip()) {
             return Err(UdpSendError::NoRoute);
         }
+        self.check_broadcast(remote.ip(), &socket.options)?;
         self.leave_peer(key);
         let own = self.udp_own(key).ok_or(UdpSendError::NoSuchSocket)?;
         let source = self.udp_source(None, own, remote.ip());
@@ -194,24 +195,36 @@ impl Stack {
         if !self.has_route(remote.ip()) {
             return Err(UdpSendError::NoRoute);
         }
-        let to_all = self.addresses.classify(remote.ip()) == Destination::Broadcast;
-        if to_all && !socket.options.broadcast {
-            return Err(UdpSendError::NoRoute);
-        }
+        self.check_broadcast(remote.ip(), &socket.options)?;
         let local = self
             .udp_source(meta.map(|meta| meta.local), socket.local, remote.ip())
             .ok_or(UdpSendError::NoRoute)?;
         let options = &socket.options;
+        let of_socket = if remote.ip().is_multicast() {
+            Some(options.multicast_hop_limit)
+        } else {
+            options.hop_limit
+        };
         Ok(UdpMeta {
             remote,
             local,
-            hop_limit: meta.and_then(|meta| meta.hop_limit).or(options.hop_limit),
+            hop_limit: meta.and_then(|meta| meta.hop_limit).or(of_socket),
             traffic_class: meta
                 .and_then(|meta| meta.traffic_class)
                 .or(Some(options.traffic_class)),
             dont_fragment: meta.is_some_and(|meta| meta.dont_fragment),
             segment_size: meta.and_then(|meta| meta.segment_size),
         })
+    }
+
+    /// Whether the socket may send to everybody, if that is what `remote` means (`SO_BROADCAST`).
+    fn check_broadcast(&self, remote: IpAddr, options: &UdpOptions) -> Result<(), UdpSendError> {
+        let to_all =
+            !options.broadcast && self.addresses.classify(remote) == Destination::Broadcast;
+        if to_all {
+            return Err(UdpSendError::BroadcastNotAllowed);
+        }
+        Ok(())
     }
 
     /// Whether a payload of `len` octets may leave so. One that is no longer than its segments
@@ -382,6 +395,7 @@ impl Stack {
         };
         let unread = core::mem::take(&mut socket.received);
         let source = socket.source;
+        let groups = core::mem::take(&mut socket.groups);
         // What was sent before has left, as far as the application knows.
         socket.is_closed = !socket.unsent.is_empty();
         socket.news = Readiness::NONE;
@@ -393,6 +407,7 @@ impl Stack {
         }
         self.recharge(unread.charged(), 0);
         self.wake_waiters();
+        self.leave_groups(self.now, &groups);
         Ok(())
     }
 
@@ -402,7 +417,7 @@ impl Stack {
         Some((key, socket))
     }
 
-    fn udp_socket_mut(&mut self, id: UdpId) -> Option<(Key, &mut UdpSocket)> {
+    pub(super) fn udp_socket_mut(&mut self, id: UdpId) -> Option<(Key, &mut UdpSocket)> {
         let key = self.key_of(id.shard, id.index, id.generation)?;
         let socket = self.udp.get_mut(key).filter(|socket| !socket.is_closed)?;
         Some((key, socket))

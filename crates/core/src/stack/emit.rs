@@ -5,6 +5,7 @@ use core::num::NonZeroU16;
 
 use bytes::Bytes;
 use switchboard_wire::ip::{IpPacket, IpProtocol};
+use switchboard_wire::packet::IP_PACKET_MAX;
 use switchboard_wire::udp::HEADER_LEN as UDP_HEADER_LEN;
 use switchboard_wire::{Instant, RxPacket, Transmit};
 
@@ -30,15 +31,27 @@ impl Stack {
     pub(super) fn way_to(&self, destination: IpAddr) -> (Way, Summing) {
         if self.addresses.is_ours(destination) {
             (Way::Back, Summing::Later)
-        } else if self.config.offloads.checksum {
-            (Way::Out, Summing::Later)
         } else {
-            (Way::Out, Summing::Here)
+            (Way::Out, self.summing())
+        }
+    }
+
+    /// Who finishes the checksums of what leaves by the device.
+    fn summing(&self) -> Summing {
+        if self.config.offloads.checksum {
+            Summing::Later
+        } else {
+            Summing::Here
         }
     }
 
     /// An IP header with our defaults.
-    fn ip_head(&self, source: IpAddr, destination: IpAddr, protocol: IpProtocol) -> IpHead {
+    pub(super) fn ip_head(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: IpProtocol,
+    ) -> IpHead {
         IpHead {
             source,
             destination,
@@ -48,6 +61,7 @@ impl Stack {
             dont_fragment: false,
             flow_label: 0,
             identification: 0,
+            router_alert: false,
         }
     }
 
@@ -108,11 +122,11 @@ impl Stack {
     /// A super-datagram leaves in one piece. Whoever cuts it finishes the checksums.
     pub(super) fn emit_super_datagram(
         &mut self,
+        way: Way,
         mut ip: IpHead,
         message: Message,
         segment_size: NonZeroU16,
     ) {
-        let (way, _) = self.way_to(ip.destination);
         if !ip.is_ipv6() && !ip.dont_fragment {
             let ids = &mut self.identifications;
             ip.identification = ids.next(ip.source, ip.destination, ip.protocol);
@@ -122,9 +136,23 @@ impl Stack {
     }
 
     /// A UDP datagram or ICMP message leaves, in fragments if it must.
-    pub(super) fn emit_message(&mut self, now: Instant, mut ip: IpHead, message: Message) {
-        let (way, summing) = self.way_to(ip.destination);
-        let mtu = self.mtu_to(ip.destination, now);
+    pub(super) fn emit_message(&mut self, now: Instant, ip: IpHead, message: Message) {
+        let (way, _) = self.way_to(ip.destination);
+        self.emit_message_by(now, way, ip, message);
+    }
+
+    /// The same, by a way that is not the address's own: what goes to many comes back too.
+    pub(super) fn emit_message_by(
+        &mut self,
+        now: Instant,
+        way: Way,
+        mut ip: IpHead,
+        message: Message,
+    ) {
+        let (summing, mtu) = match way {
+            Way::Back => (Summing::Later, IP_PACKET_MAX),
+            Way::Out => (self.summing(), self.path_mtus.get(ip.destination, now)),
+        };
         let len = ip_header_len(ip.is_ipv6()) + message.len();
         let is_long = len > mtu;
         if !ip.is_ipv6() && !ip.dont_fragment || is_long {

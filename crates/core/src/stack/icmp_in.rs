@@ -8,6 +8,7 @@ use switchboard_wire::icmp::v4::{Icmpv4Header, Icmpv4Message};
 use switchboard_wire::icmp::v6::{Icmpv6Header, Icmpv6Message};
 use switchboard_wire::icmp::{Echo, HEADER_LEN, Quote};
 use switchboard_wire::ip::IpProtocol;
+use switchboard_wire::membership::MLD_QUERY;
 
 use super::Stack;
 use super::inputs::Admitted;
@@ -51,6 +52,11 @@ impl Stack {
         };
         match message.header {
             Icmpv6Header::EchoRequest(echo) => self.echo_arrives(now, admitted, echo),
+            Icmpv6Header::Other {
+                kind: MLD_QUERY,
+                code: 0,
+                word,
+            } => self.mld_query_arrives(now, admitted, word, message.body),
             header if header.is_error() => match message.quote() {
                 Ok(quote) => {
                     self.error_arrives(now, admitted, icmp::understand_v6(&header), &quote)

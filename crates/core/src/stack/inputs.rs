@@ -118,6 +118,7 @@ impl Stack {
             IpProtocol::UDP => self.udp_arrives(now, &admitted),
             IpProtocol::ICMP if !admitted.packet.is_ipv6() => self.icmp_v4_arrives(now, &admitted),
             IpProtocol::ICMPV6 if admitted.packet.is_ipv6() => self.icmp_v6_arrives(now, &admitted),
+            IpProtocol::IGMP if !admitted.packet.is_ipv6() => self.igmp_arrives(now, &admitted),
             IpProtocol::NO_NEXT_HEADER if admitted.packet.is_ipv6() => {
                 self.drop_packet(DropReason::UnknownProtocol);
             }
@@ -153,6 +154,7 @@ impl Stack {
             self.time_reassembly(now, ipv6);
         }
         self.path_mtus.expire(now);
+        self.report_groups(now);
     }
 
     /// Connections whose time has come, each once: one that wants to be woken again at this

@@ -10,6 +10,7 @@ mod emit;
 mod flows;
 mod icmp_in;
 mod inputs;
+mod multicast;
 mod outputs;
 mod tcp_in;
 mod tcp_sockets;
@@ -39,6 +40,7 @@ use crate::ip::path_mtu::PathMtus;
 use crate::ip::rate_limit::RateLimit;
 use crate::ip::reassembly::Reassembly;
 use crate::ip::route::RouteTable;
+use crate::multicast::groups::Groups;
 use crate::ready::Line;
 use crate::slab::{Key, Slab};
 use crate::socket::{EchoRequest, SocketEntry, State};
@@ -77,6 +79,7 @@ pub struct Stack {
 
     udp: Slab<UdpSocket>,
     udp_table: UdpTable,
+    groups: Groups,
     echoes: VecDeque<EchoRequest>,
     is_echo_announced: bool,
 
@@ -176,6 +179,7 @@ impl Stack {
             ports: PortHash::new(entropy.secret_key()),
             shared,
             deadlines: Deadlines::default(),
+            groups: Groups::new(limits.groups),
             echoes: VecDeque::new(),
             is_echo_announced: false,
             line: Line::default(),

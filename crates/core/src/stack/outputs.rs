@@ -167,6 +167,7 @@ impl Stack {
             self.reassembly_v4.earliest(),
             self.reassembly_v6.earliest(),
             self.path_mtus.earliest(),
+            self.groups.earliest(),
         ]
         .into_iter()
         .flatten()

@@ -9,9 +9,9 @@ use switchboard_wire::Instant;
 use switchboard_wire::ip::IpProtocol;
 use switchboard_wire::udp::{HEADER_LEN, UdpDatagram};
 
-use super::Stack;
 use super::emit::flow_label;
 use super::inputs::Admitted;
+use super::{Stack, Way};
 use crate::demux::addresses::Destination;
 use crate::demux::four_tuple;
 use crate::demux::pending::Pending;
@@ -71,7 +71,12 @@ impl Stack {
         let (local, remote) = (arrived.meta.local, arrived.meta.remote);
         match admitted.destination {
             Destination::Broadcast | Destination::Multicast => {
-                let all = self.udp_table.find_all(local);
+                let group = local.ip();
+                let is_group = admitted.destination == Destination::Multicast;
+                let all = self.udp_table.find_all(local, |key| {
+                    let socket = self.udp.get(key);
+                    !is_group || socket.is_some_and(|socket| socket.hears_group(group))
+                });
                 if all.is_empty() {
                     return self.drop_packet(DropReason::NoGroupMember);
                 }
@@ -197,6 +202,7 @@ impl Stack {
         let has_room = socket.unsent.charged() < socket.options.send_buffer;
         // A full queue may be waited for by somebody who was never refused: who asked first.
         let is_awaited = has_room && (was_full | core::mem::take(&mut socket.wants_room));
+        let loops = socket.options.multicast_loop;
         if is_over {
             self.udp.remove(key);
         }
@@ -205,10 +211,12 @@ impl Stack {
         if is_awaited {
             self.tell_udp(key, Readiness::WRITABLE);
         }
-        self.emit_datagram(now, datagram);
+        self.emit_datagram(now, datagram, loops);
     }
 
-    fn emit_datagram(&mut self, now: Instant, datagram: Datagram) {
+    /// One datagram leaves. `loops`: members of its group on this host hear it too; a broadcast
+    /// always comes back, as on Linux.
+    fn emit_datagram(&mut self, now: Instant, datagram: Datagram, loops: bool) {
         let meta = datagram.meta;
         let mut ip = IpHead {
             source: meta.local.ip(),
@@ -219,6 +227,7 @@ impl Stack {
             dont_fragment: meta.dont_fragment,
             flow_label: 0,
             identification: 0,
+            router_alert: false,
         };
         if ip.is_ipv6() {
             let tuple = four_tuple(meta.local, meta.remote);
@@ -226,9 +235,30 @@ impl Stack {
         }
         self.stats.datagrams_sent += 1;
         let message = Message::udp(meta.local, meta.remote, datagram.payload);
-        match meta.segment_size {
-            Some(segment_size) => self.emit_super_datagram(ip, message, segment_size),
-            None => self.emit_message(now, ip, message),
+        let (way, _) = self.way_to(ip.destination);
+        let is_group = ip.destination.is_multicast();
+        if is_group && loops && self.hears_group(ip.destination)
+            || self.addresses.classify(ip.destination) == Destination::Broadcast
+        {
+            self.send_datagram(now, Way::Back, ip, message.clone(), meta.segment_size);
+        }
+        // RFC 1112 section 6.1: with TTL 0 it does not leave the host.
+        if !is_group || ip.hop_limit > 0 {
+            self.send_datagram(now, way, ip, message, meta.segment_size);
+        }
+    }
+
+    fn send_datagram(
+        &mut self,
+        now: Instant,
+        way: Way,
+        ip: IpHead,
+        message: Message,
+        segment_size: Option<NonZeroU16>,
+    ) {
+        match segment_size {
+            Some(segment_size) => self.emit_super_datagram(way, ip, message, segment_size),
+            None => self.emit_message_by(now, way, ip, message),
         }
     }
 

@@ -1,11 +1,13 @@
 //! One datagram socket.
 
 use alloc::collections::VecDeque;
-use core::net::SocketAddr;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
 
 use super::queue::Queue;
 use crate::config::UdpOptions;
 use crate::event::Readiness;
+use crate::multicast::is_everybody;
 use crate::socket::UdpError;
 
 /// ICMP errors that wait for the application; older ones make room (`IP_RECVERR` has its
@@ -27,6 +29,8 @@ pub(crate) struct UdpSocket {
     /// Unsent.
     pub(crate) unsent: Queue,
     errors: VecDeque<UdpError>,
+    /// Groups that it is in.
+    pub(crate) groups: Vec<IpAddr>,
     /// What became true since the last event.
     pub(crate) news: Readiness,
     /// It waits in the queue of those that have something to send.
@@ -47,6 +51,7 @@ impl UdpSocket {
             received: Queue::default(),
             unsent: Queue::default(),
             errors: VecDeque::new(),
+            groups: Vec::new(),
             news: Readiness::NONE,
             is_in_line: false,
             wants_room: false,
@@ -57,6 +62,11 @@ impl UdpSocket {
     /// Whether a datagram from `remote` may come in: a connected socket hears one peer only.
     pub(crate) fn hears(&self, remote: SocketAddr) -> bool {
         self.remote.is_none_or(|peer| peer == remote)
+    }
+
+    /// Whether a datagram to `group` is for it: it is a member, or everybody is.
+    pub(crate) fn hears_group(&self, group: IpAddr) -> bool {
+        is_everybody(group) || self.groups.contains(&group)
     }
 
     /// What is true now.

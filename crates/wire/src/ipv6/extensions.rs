@@ -23,8 +23,28 @@ const INCOMPLETE_CHAIN: u8 = 3;
 
 /// Option of one octet, without a length.
 const OPTION_PAD1: u8 = 0;
-/// Options that ask for nothing here: PadN, router alert (RFC 2711).
-const OPTIONS_KNOWN: [u8; 2] = [1, 5];
+/// Option: as many octets of padding as it says.
+const OPTION_PADN: u8 = 1;
+/// Option: router alert (RFC 2711).
+const OPTION_ROUTER_ALERT: u8 = 5;
+
+/// Octets of a hop-by-hop header with a router alert.
+pub const ROUTER_ALERT_HEADER_LEN: usize = 8;
+
+/// Appends a hop-by-hop header that asks routers to look for multicast listener messages (RFC
+/// 2711 section 2.1: value 0), and is followed by `next_header`.
+pub fn emit_router_alert(next_header: IpProtocol, out: &mut impl Output) {
+    out.put(&[
+        next_header.0,
+        0,
+        OPTION_ROUTER_ALERT,
+        2,
+        0,
+        0,
+        OPTION_PADN,
+        0,
+    ]);
+}
 
 /// Whether a discarded packet is answered with an ICMP error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +110,8 @@ pub(crate) struct Chain {
     pub(crate) fragment: Option<Fragment>,
     /// Why the packet has to be discarded, if it has.
     pub(crate) complaint: Option<Complaint>,
+    /// A hop-by-hop option asks every router to look.
+    pub(crate) router_alert: bool,
 }
 
 /// Walks the extension headers of `packet`, which is as long as its header says.
@@ -100,6 +122,7 @@ pub(crate) fn walk(packet: &[u8], first: IpProtocol) -> Result<Chain, Malformed>
         body: HEADER_LEN,
         fragment: None,
         complaint: None,
+        router_alert: false,
     };
     if !first.is_extension() {
         return Ok(chain);
@@ -157,7 +180,7 @@ fn walk_from(packet: &[u8], chain: &mut Chain) -> Result<(), Malformed> {
             // RFC 8200 section 4.4; type 0 is no exception any more (RFC 5095).
             IpProtocol::ROUTING if segments_left != 0 => Some(parameter(ERRONEOUS_FIELD, at + 2)),
             IpProtocol::ROUTING => None,
-            _ => walk_options(header, at)?,
+            _ => walk_options(header, at, &mut chain.router_alert)?,
         };
         chain.protocol = IpProtocol(next_header);
         chain.protocol_at = at;
@@ -191,13 +214,18 @@ fn enter_fragment(rest: &[u8], chain: &mut Chain) -> Result<bool, Malformed> {
 }
 
 /// Walks the options of a hop-by-hop or destination options header that starts at `at`.
-fn walk_options(header: &[u8], at: usize) -> Result<Option<Complaint>, Malformed> {
+fn walk_options(
+    header: &[u8],
+    at: usize,
+    router_alert: &mut bool,
+) -> Result<Option<Complaint>, Malformed> {
     let mut options = header.get(2..).unwrap_or_default();
     loop {
         options = match *options {
             [] => return Ok(None),
             [OPTION_PAD1, ref rest @ ..] => rest,
             [kind, len, ref rest @ ..] => {
+                *router_alert |= kind == OPTION_ROUTER_ALERT;
                 let pointer = at + header.len() - options.len();
                 if let Some(complaint) = judge_option(kind, pointer) {
                     return Ok(Some(complaint));
@@ -213,9 +241,7 @@ fn walk_options(header: &[u8], at: usize) -> Result<Option<Complaint>, Malformed
 /// What an option's two highest bits ask of someone who does not know it (RFC 8200 section
 /// 4.2).
 fn judge_option(kind: u8, pointer: usize) -> Option<Complaint> {
-    if OPTIONS_KNOWN.contains(&kind) {
-        return None;
-    }
+    // Padding and the router alert have zeros there.
     let answer = match kind >> 6 {
         0b00 => return None,
         0b01 => Answer::Never,
