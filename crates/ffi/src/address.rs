@@ -50,9 +50,12 @@ impl Domain {
         }
     }
 
-    /// Whether a socket of this family can use `address`.
-    pub(crate) fn takes(self, address: SocketAddr) -> bool {
-        self == Self::V6 || address.is_ipv4()
+    /// `address` as the stack wants it, for a socket of this family: what is mapped is IPv4.
+    pub(crate) fn check(self, address: SocketAddr) -> Result<SocketAddr, Errno> {
+        if self == Self::V4 && address.is_ipv6() {
+            return Err(Errno::EAFNOSUPPORT);
+        }
+        Ok(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 }
 
@@ -83,8 +86,8 @@ pub(crate) unsafe fn read(
         }
         libc::AF_INET6 if len >= size_of::<sockaddr_in6>() - size_of::<u32>() => {
             // Linux takes the form of RFC 2133 too, which has no scope.
-            // SAFETY: long enough without its last field, which is not read.
             let v6: *const sockaddr_in6 = at.cast();
+            // SAFETY: long enough without its last field, which is not read.
             let (ip, port) = unsafe {
                 (
                     user::get(&raw const (*v6).sin6_addr.s6_addr)?,

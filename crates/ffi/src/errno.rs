@@ -20,6 +20,7 @@ macro_rules! names {
 }
 
 names!(
+    EACCES,
     EADDRINUSE,
     EADDRNOTAVAIL,
     EAFNOSUPPORT,
@@ -170,6 +171,7 @@ impl From<UdpSendError> for Errno {
             UdpSendError::WouldBlock => Self::EAGAIN,
             UdpSendError::TooLong { .. } => Self::EMSGSIZE,
             UdpSendError::SegmentTooLong { .. } => Self::EINVAL,
+            UdpSendError::BroadcastNotAllowed => Self::EACCES,
             UdpSendError::NotConnected => Self::EDESTADDRREQ,
             UdpSendError::NoRoute => Self::ENETUNREACH,
             UdpSendError::Unreachable(why) => why.into(),

@@ -183,12 +183,11 @@ impl State {
 }
 
 impl Network {
-    /// A network of these hosts. In real time a thread of its own drives it, until nobody needs
-    /// it any more.
+    /// A network of these hosts. In real time it needs a thread that drives it: `start`.
     pub(crate) fn new(hosts: Vec<Host>, clock: Clock) -> Result<Arc<Self>, Errno> {
         let is_real = matches!(clock, Clock::Real(_));
         let bell = is_real.then(kernel::eventfd).transpose()?;
-        let network = Arc::new(Self {
+        Ok(Arc::new(Self {
             state: Mutex::new(State {
                 hosts,
                 sockets: Slab::new(),
@@ -199,11 +198,16 @@ impl Network {
             clock,
             moved: Condvar::new(),
             bell,
-        });
-        if is_real {
-            crate::driver::spawn(&network)?;
+        }))
+    }
+
+    /// Starts the thread that drives it in real time until nobody needs it any more. Somebody has
+    /// to hold it by then.
+    pub(crate) fn start(self: &Arc<Self>) -> Result<(), Errno> {
+        match self.clock {
+            Clock::Real(_) => crate::driver::spawn(self),
+            Clock::Virtual | Clock::Driven => Ok(()),
         }
-        Ok(network)
     }
 
     /// The lock; in virtual time the thread takes part from now on.

@@ -1,6 +1,6 @@
 //! What a thread sleeps on: something that others fire.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -70,14 +70,10 @@ impl Signal {
             let made = kernel::eventfd()?;
             // Somebody else may have been faster; then that one is as good.
             let _ = self.eventfd.set(made);
-            if self.is_fired() {
-                self.eventfd
-                    .get()
-                    .map(|eventfd| kernel::ring(eventfd.as_fd()));
+            if let Some(eventfd) = self.eventfd.get().filter(|_| self.is_fired()) {
+                kernel::ring(eventfd.as_fd());
             }
         }
-        let eventfd = self.eventfd.get().ok_or(Errno::EMFILE)?;
-        debug_assert!(eventfd.as_raw_fd() >= 0);
-        Ok(eventfd.as_fd())
+        self.eventfd.get().map(OwnedFd::as_fd).ok_or(Errno::EMFILE)
     }
 }

@@ -103,7 +103,12 @@ pub(crate) fn open_descriptor(fd: std::os::fd::OwnedFd, plan: Plan) -> Result<c_
     kernel::set_nonblocking(fd.as_fd())?;
     let host = plan.host(Link::descriptor(fd))?;
     let network = Network::new(vec![host], Clock::Real(std::time::Instant::now()))?;
-    name(&network, 0)
+    let stack = name(&network, 0)?;
+    if let Err(errno) = network.start() {
+        descriptor::close(stack)?;
+        return Err(errno);
+    }
+    Ok(stack)
 }
 
 /// Two, joined in memory.
@@ -119,7 +124,7 @@ pub(crate) fn open_pair(first: Plan, second: Plan) -> Result<[c_int; 2], Errno> 
     let hosts = vec![first.host(Link::Peer(1))?, second.host(Link::Peer(0))?];
     let network = Network::new(hosts, clock)?;
     let one = name(&network, 0)?;
-    match name(&network, 1) {
+    match network.start().and_then(|()| name(&network, 1)) {
         Ok(other) => Ok([one, other]),
         Err(errno) => {
             descriptor::close(one)?;

@@ -216,7 +216,11 @@ impl Stack {
         let key = self.listener_key(id)?;
         let listener = self.listeners.get(key).ok_or(NoSuchSocket)?;
         let has_ready = listener.backlog.has_ready();
-        Ok(if has_ready { Readiness::READABLE } else { Readiness::NONE })
+        Ok(if has_ready {
+            Readiness::READABLE
+        } else {
+            Readiness::NONE
+        })
     }
 
     /// Changes the options of the connections that it answers from now on.
@@ -339,15 +343,40 @@ impl Stack {
         id: TcpId,
         data: &[u8],
     ) -> Result<usize, SendError> {
+        self.send_slice(now, id, data, false)
+    }
+
+    /// As `call_tcp_send_slice`, and more follows soon (`MSG_MORE`): less than a full segment
+    /// waits for it, until the next acknowledgement or a retransmission timeout long.
+    ///
+    /// # Errors
+    ///
+    /// As `call_tcp_send_slice`.
+    pub fn call_tcp_send_more(
+        &mut self,
+        now: Instant,
+        id: TcpId,
+        data: &[u8],
+    ) -> Result<usize, SendError> {
+        self.send_slice(now, id, data, true)
+    }
+
+    fn send_slice(
+        &mut self,
+        now: Instant,
+        id: TcpId,
+        data: &[u8],
+        more: bool,
+    ) -> Result<usize, SendError> {
         let (key, allowed) = self.may_send(id)?;
         let socket = self.tcp.get_mut(key).ok_or(SendError::NoSuchSocket)?;
         let front = data.get(..allowed).unwrap_or(data);
-        let sent = socket.connection.send_slice(now, front);
+        let sent = socket.connection.send_slice(now, front, more);
         self.refresh(now, key);
         sent
     }
 
-    /// Sends what `TcpOptions::cork` holds back, once; the cork stays.
+    /// Sends what `TcpOptions::cork` or `call_tcp_send_more` holds back, once; the cork stays.
     ///
     /// # Errors
     ///

@@ -86,8 +86,6 @@ pub(crate) struct Settings {
     /// What `SO_SNDBUF` and `SO_RCVBUF` show.
     pub(crate) send_buffer: usize,
     pub(crate) receive_buffer: usize,
-    /// `TCP_CORK` as the application set it; `MSG_MORE` corks for one call.
-    pub(crate) is_corked: bool,
     pub(crate) reuse_address: bool,
     pub(crate) reuse_port: bool,
     /// An error that a failed `connect` left for `SO_ERROR`.

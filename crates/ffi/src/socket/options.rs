@@ -45,13 +45,15 @@ impl Settings {
             }),
             send_buffer: defaults.send_buffer,
             receive_buffer: defaults.receive_buffer,
-            is_corked: false,
             reuse_address: false,
             reuse_port: false,
             error: None,
         }
     }
 }
+
+/// `linux/tcp.h`; the `libc` crate has no name for it.
+const TCP_CC_INFO: c_int = 26;
 
 /// What `getsockopt` answers.
 pub(crate) enum Value {
@@ -202,7 +204,6 @@ impl Socket {
                 }
             }
             libc::TCP_CORK => {
-                settings.is_corked = on;
                 settings.tcp.cork = on;
             }
             libc::TCP_QUICKACK => settings.tcp.quick_ack = on,
@@ -236,12 +237,9 @@ impl Socket {
 
     /// Linux: `TCP_NODELAY` sends what a cork holds back, once.
     fn push(&mut self, host: &mut Host, now: switchboard_core::Instant) -> Result<(), Errno> {
-        if let Kind::Tcp(Tcp::Connection { id, .. }) = &self.kind
-            && self.settings.tcp.cork
-        {
-            Ok(host.stack.call_tcp_push(now, *id)?)
-        } else {
-            Ok(())
+        match &self.kind {
+            Kind::Tcp(Tcp::Connection { id, .. }) => Ok(host.stack.call_tcp_push(now, *id)?),
+            _ => Ok(()),
         }
     }
 
@@ -353,6 +351,7 @@ impl Socket {
             libc::SO_PRIORITY | libc::SO_DONTROUTE | libc::SO_ZEROCOPY => 0,
             libc::SO_RCVTIMEO => return Ok(timeval(settings.receive_timeout)),
             libc::SO_SNDTIMEO => return Ok(timeval(settings.send_timeout)),
+            libc::SO_MEMINFO => return Ok(self.memory(host)),
             libc::SO_LINGER => {
                 let on = c_int::from(settings.linger.is_some());
                 let time = settings.linger.unwrap_or_default().as_secs();
@@ -364,13 +363,42 @@ impl Socket {
         }))
     }
 
+    /// `SO_MEMINFO` (`linux/sock_diag.h`): what is allocated, and may be, in each direction.
+    fn memory(&self, host: &Host) -> Value {
+        let (mut unread, mut unsent) = (0, 0);
+        if let Kind::Tcp(Tcp::Connection { id, .. }) = &self.kind
+            && let Ok(info) = host.stack.tcp_info(*id)
+        {
+            unread = info.unread;
+            unsent = info.unsent + info.in_flight;
+        }
+        let Settings {
+            receive_buffer,
+            send_buffer,
+            ..
+        } = self.settings;
+        let all = [
+            unread,
+            receive_buffer,
+            unsent,
+            send_buffer,
+            0,
+            unsent,
+            0,
+            0,
+            0,
+        ];
+        let octets = all.iter().flat_map(|number| int(*number).to_ne_bytes());
+        Value::Octets(octets.collect())
+    }
+
     fn tcp_option(&mut self, host: &mut Host, name: c_int) -> Result<Value, Errno> {
         let settings = &self.settings;
         let times = &settings.keep_alive_times;
         let seconds = |time: Duration| c_int::try_from(time.as_secs()).unwrap_or(c_int::MAX);
         Ok(Value::Int(match name {
             libc::TCP_NODELAY => settings.tcp.nodelay.into(),
-            libc::TCP_CORK => settings.is_corked.into(),
+            libc::TCP_CORK => settings.tcp.cork.into(),
             libc::TCP_QUICKACK => settings.tcp.quick_ack.into(),
             libc::TCP_MAXSEG => match &self.kind {
                 Kind::Tcp(Tcp::Connection { id, .. }) => int(host.stack.tcp_info(*id)?.send_mss),
@@ -392,6 +420,8 @@ impl Socket {
                 octets.resize(16, 0);
                 return Ok(Value::Octets(octets));
             }
+            // None of ours has figures of its own.
+            TCP_CC_INFO => return Ok(Value::Octets(Vec::new())),
             libc::TCP_INFO => return Ok(Value::Octets(self.tcp_info(host)?)),
             _ => return Err(Errno::ENOPROTOOPT),
         }))

@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::net::SocketAddr;
 
-use switchboard_core::{Instant, Readiness, SendError, TcpId, UdpMeta, UdpSendError};
+use switchboard_core::{Readiness, SendError, UdpMeta, UdpSendError};
 
 use super::tcp::Flow;
 use super::{Kind, Socket, SocketHandle};
@@ -55,12 +55,16 @@ impl SocketHandle {
             if let Some(errno) = socket.settings.error.take() {
                 return Err(errno);
             }
-            socket.cork_for(host, id, more, now)?;
             while sent < all {
-                match host
-                    .stack
-                    .call_tcp_send_slice(now, id, sending.source.from(sent))
-                {
+                let rest = sending.source.from(sent);
+                // Between the parts of one call more follows too.
+                let more = more || sent + rest.len() < all;
+                let stack = &mut host.stack;
+                match if more {
+                    stack.call_tcp_send_more(now, id, rest)
+                } else {
+                    stack.call_tcp_send_slice(now, id, rest)
+                } {
                     Ok(count) => sent += count,
                     Err(SendError::WouldBlock) if is_once || socket.settings.is_nonblocking => {
                         break;
@@ -97,14 +101,12 @@ impl SocketHandle {
         let is_once = sending.flags & libc::MSG_DONTWAIT != 0;
         let payload = sending.source.to_bytes();
         self.wait(is_once, Socket::send_deadline, |socket, host, now| {
-            if sending.to.is_some_and(|to| !socket.domain.takes(to)) {
-                return Err(Errno::EAFNOSUPPORT);
-            }
-            if sending.to.is_some_and(|to| to.port() == 0) {
+            let to = sending.to.map(|to| socket.domain.check(to)).transpose()?;
+            if to.is_some_and(|to| to.port() == 0) {
                 return Err(Errno::EINVAL);
             }
             let id = socket.udp(self.key, host)?;
-            let meta = sending.to.map(|remote| UdpMeta {
+            let meta = to.map(|remote| UdpMeta {
                 remote,
                 local: socket.domain.unspecified(),
                 hop_limit: None,
@@ -136,21 +138,5 @@ impl Socket {
             SendError::Lost(_) => self.take_error(host).unwrap_or(Errno::EPIPE),
             error => error.into(),
         }
-    }
-
-    /// `MSG_MORE` corks until a call without it.
-    fn cork_for(
-        &mut self,
-        host: &mut Host,
-        id: TcpId,
-        more: bool,
-        now: Instant,
-    ) -> Result<(), Errno> {
-        let cork = self.settings.is_corked || more;
-        if self.settings.tcp.cork != cork {
-            self.settings.tcp.cork = cork;
-            host.stack.set_tcp_options(now, id, &self.settings.tcp)?;
-        }
-        Ok(())
     }
 }

@@ -77,9 +77,7 @@ impl SocketHandle {
     pub(crate) fn bind(&self, local: SocketAddr) -> Result<(), Errno> {
         self.network.with(|state, _| {
             let (socket, host) = state.socket(self.key)?;
-            if !socket.domain.takes(local) {
-                return Err(Errno::EAFNOSUPPORT);
-            }
+            let local = socket.domain.check(local)?;
             match socket.kind {
                 Kind::Udp(None) => {
                     let id = host.stack.call_udp_bind(local, &socket.settings.udp)?;
@@ -90,7 +88,7 @@ impl SocketHandle {
                 Kind::Tcp(Tcp::Idle { local: None }) => {}
                 Kind::Tcp(_) | Kind::Udp(Some(_)) => return Err(Errno::EINVAL),
             }
-            let ip = local.ip().to_canonical();
+            let ip = local.ip();
             let config = host.stack.config();
             let is_ours = config.addresses.iter().any(|ours| ours.address == ip);
             if !(ip.is_unspecified() || ip.is_loopback() || is_ours || config.any_address) {
@@ -241,9 +239,7 @@ fn shares(mine: &Settings, other: &Socket) -> bool {
 impl SocketHandle {
     pub(super) fn connect_tcp(&self, remote: SocketAddr) -> Result<(), Errno> {
         let is_once = self.with(|socket, host, now| {
-            if !socket.domain.takes(remote) {
-                return Err(Errno::EAFNOSUPPORT);
-            }
+            let remote = socket.domain.check(remote)?;
             match socket.kind {
                 Kind::Tcp(Tcp::Idle { local }) => {
                     let options = &socket.settings.tcp;

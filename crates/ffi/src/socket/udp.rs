@@ -33,9 +33,9 @@ impl SocketHandle {
             return self.connect_tcp(remote.ok_or(Errno::EAFNOSUPPORT)?);
         }
         self.with(|socket, host, _| {
-            if remote.is_some_and(|remote| !socket.domain.takes(remote)) {
-                return Err(Errno::EAFNOSUPPORT);
-            }
+            let remote = remote
+                .map(|remote| socket.domain.check(remote))
+                .transpose()?;
             let id = socket.udp(self.key, host)?;
             let remote = remote.unwrap_or(socket.domain.unspecified());
             Ok(host.stack.call_udp_connect(id, remote)?)

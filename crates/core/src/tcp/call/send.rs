@@ -16,14 +16,19 @@ const SEND_BUFFER_MAX: usize = 1 << 30;
 impl Connection {
     /// Takes from the front of `data` what there is room for, without a copy.
     pub(crate) fn send(&mut self, now: Instant, data: &mut Bytes) -> Result<usize, SendError> {
-        self.queue(now, data.len(), |connection, room| {
+        self.queue(now, data.len(), false, |connection, room| {
             connection.queue.push(data.split_to(room));
         })
     }
 
-    /// Copies from `data` what there is room for.
-    pub(crate) fn send_slice(&mut self, now: Instant, data: &[u8]) -> Result<usize, SendError> {
-        self.queue(now, data.len(), |connection, room| {
+    /// Copies from `data` what there is room for. `more`: and more follows soon.
+    pub(crate) fn send_slice(
+        &mut self,
+        now: Instant,
+        data: &[u8],
+        more: bool,
+    ) -> Result<usize, SendError> {
+        self.queue(now, data.len(), more, |connection, room| {
             if let Some(taken) = data.get(..room) {
                 connection.queue.push_slice(taken);
             }
@@ -34,6 +39,7 @@ impl Connection {
         &mut self,
         now: Instant,
         len: usize,
+        more: bool,
         push: impl FnOnce(&mut Synchronized, usize),
     ) -> Result<usize, SendError> {
         let connection = match &mut self.machine {
@@ -56,6 +62,10 @@ impl Connection {
         }
         connection.restart_after_idle(now, &self.env);
         push(connection, room);
+        connection.push.more_follows = more;
+        if !more {
+            connection.push.mark = connection.data_end();
+        }
         // Whoever asks whether it may send, and is told no, waits without another attempt.
         connection.writer_waits |= connection.send_room(&self.env) == 0;
         connection.settle(now, &self.env);
