@@ -52,7 +52,7 @@ pub(crate) fn refused(why: &Refused, ip: IpAddr, port: u16, who: &str) -> String
                 says(*by)
             )
         }
-        Refused::Policy(why) => format!("REFUSED. {why}."),
+        Refused::Policy { why, .. } => format!("REFUSED. {why}."),
         Refused::HostLoopbackClosed => format!(
             "REFUSED. {ip} would be your machine's own loopback, which is closed to this run."
         ),
@@ -103,5 +103,6 @@ fn says(by: Option<IpAddr>) -> String {
 }
 
 fn was_told(who: &str, (words, name): Told) -> String {
-    format!("{who} was told: {words} ({name}).")
+    let was = if who == "You" { "were" } else { "was" };
+    format!("{who} {was} told: {words} ({name}).")
 }

@@ -5,7 +5,8 @@
 mod common;
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Stdio};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{as_nobody, can_be_nobody, can_run, run_sh, stderr, stdout, switchboard};
@@ -13,9 +14,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// Starts `run -- sh -c SCRIPT` and waits for its first line.
 fn start(script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut command = switchboard();
+    start_by(switchboard(), script)
+}
+
+/// The same by a command that has something set already.
+fn start_by(mut command: Command, script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
     command
         .args(["run", "--", "sh", "-c", script])
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     let mut child = command.spawn().expect("the command starts");
     let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -104,6 +110,95 @@ fn a_signal_to_the_relay_reaches_the_program() {
     output.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "asked\n");
     assert_eq!(child.wait().unwrap().code(), Some(5));
+}
+
+/// A shell does it (`kill %1`), and so does `timeout`.
+#[test]
+fn a_signal_to_the_whole_group_reaches_the_program_once() {
+    if !can_run() {
+        return;
+    }
+    // Every signal ends a `wait` of its own, so that two of them are not taken for one.
+    let script = "(trap '' USR1 TERM; exec sleep 60) >/dev/null 2>&1 & \
+                  trap 'echo once' USR1; trap 'echo asked; kill -9 $!; exit 5' TERM; \
+                  echo ready; while :; do wait; done";
+    let mut command = switchboard();
+    command.process_group(0);
+    let (mut child, mut output) = start_by(command, script);
+    rustix::process::kill_process_group(pid(&child), Signal::USR1).unwrap();
+    // After the group's signal, so whatever the relay makes of that one comes first.
+    kill_process(pid(&child), Signal::TERM).unwrap();
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "once\nasked\n");
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+}
+
+/// The state letter of `/proc/PID/stat`; `None` once it is reaped.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// Looks until `pid` is in a state that `wanted` likes.
+fn wait_for_state(pid: u32, wanted: impl Fn(Option<char>) -> bool) {
+    let begun = Instant::now();
+    while !wanted(state(pid)) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{:?}",
+            state(pid)
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn the_run_stops_and_goes_on_with_its_program() {
+    if !can_run() {
+        return;
+    }
+    let (mut child, mut output) = start("echo ready; echo $$; read line; echo went on");
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let program: u32 = line.trim().parse().unwrap();
+    let program_pid = Pid::from_raw(program.cast_signed()).unwrap();
+    kill_process(program_pid, Signal::STOP).unwrap();
+    wait_for_state(child.id(), |state| state == Some('T'));
+    kill_process(program_pid, Signal::CONT).unwrap();
+    wait_for_state(child.id(), |state| state != Some('T'));
+    wait_for_state(program, |state| state != Some('T'));
+    drop(child.stdin.take());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "went on\n");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// The kernel takes tens of milliseconds to take the link down; nobody waits for it, and
+/// nothing stays.
+#[test]
+fn the_agent_goes_away_by_itself() {
+    if !can_run() {
+        return;
+    }
+    let agent: u32 = stdout(&run_sh(&[], "echo $PPID")).trim().parse().unwrap();
+    // A zombie is for whoever inherited it to reap.
+    wait_for_state(agent, |state| matches!(state, None | Some('Z' | 'X')));
+}
+
+#[test]
+fn a_pipe_that_the_program_closes_has_no_other_end() {
+    if !can_run() {
+        return;
+    }
+    let (mut child, mut output) = start("echo ready; exec >&-; read line");
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    assert_eq!(child.try_wait().unwrap(), None, "the program still waits");
+    drop(child.stdin.take());
+    assert!(child.wait().is_ok());
 }
 
 #[test]

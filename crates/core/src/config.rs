@@ -325,3 +325,42 @@ impl Default for UdpOptions {
         }
     }
 }
+
+/// Which Internet protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IpVersion {
+    /// RFC 791.
+    V4,
+    /// RFC 8200.
+    V6,
+}
+
+/// Options of one raw or ping socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketOptions {
+    /// Most octets of memory that unread packets may pin.
+    pub receive_buffer: usize,
+    /// IPv4 TTL or IPv6 hop limit; `None`: the stack's.
+    pub hop_limit: Option<u8>,
+    /// TTL or hop limit of what it sends to groups. Default 1.
+    pub multicast_hop_limit: u8,
+    /// DSCP and ECN octet.
+    pub traffic_class: u8,
+    /// Packets to a broadcast address are allowed (`SO_BROADCAST`).
+    pub broadcast: bool,
+    /// Raw sockets of IPv4: what is sent starts with its IP header (`IP_HDRINCL`).
+    pub header_included: bool,
+}
+
+impl Default for PacketOptions {
+    fn default() -> Self {
+        Self {
+            receive_buffer: 256 << 10,
+            hop_limit: None,
+            multicast_hop_limit: 1,
+            traffic_class: 0,
+            broadcast: false,
+            header_included: false,
+        }
+    }
+}

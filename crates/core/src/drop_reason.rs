@@ -95,6 +95,15 @@ reasons! {
     TimeWaitFull = "TIME-WAIT table full",
     /// No route, or no address of ours, to the destination.
     NoRoute = "no route",
+    /// A router's next link takes no packet of its length, and it must not be fragmented.
+    TooLong = "longer than the next link",
+    /// A router forwards no packet from or to an address that means something on one link only
+    /// (RFC 3927 section 7, RFC 4291 section 2.5.6).
+    LinkScope = "address of one link",
+    /// A router's port takes less than is sent there.
+    PortFull = "port's queue full",
+    /// A router's port whose device is gone.
+    PortGone = "port's device gone",
 }
 
 impl fmt::Display for DropReason {

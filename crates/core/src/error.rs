@@ -4,6 +4,8 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use switchboard_wire::Malformed;
+
 /// The handle names no socket: it was closed and its place may have a new owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoSuchSocket;
@@ -167,6 +169,30 @@ pub enum UdpSendError {
     Unreachable(Unreachable),
 }
 
+/// Why a packet of a raw or ping socket cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketSendError {
+    /// No socket of that name.
+    NoSuchSocket,
+    /// Too many packets wait for the device: wait for `WRITABLE`.
+    WouldBlock,
+    /// Longer than IP can carry, or than the path takes where it must not be cut.
+    TooLong {
+        /// Most octets behind the IP header; of a packet with its header, all of it.
+        limit: usize,
+    },
+    /// No destination was given and the socket is not connected.
+    NotConnected,
+    /// We have no route to the destination, or it is of the other family.
+    NoRoute,
+    /// It is a broadcast address, and the socket may not send there.
+    BroadcastNotAllowed,
+    /// The header that the application wrote breaks a rule (raw sockets of IPv4).
+    Malformed(Malformed),
+    /// An earlier packet drew this ICMP error (connected sockets).
+    Unreachable(Unreachable),
+}
+
 /// Why a socket does not join or leave a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MembershipError {
@@ -302,6 +328,21 @@ impl fmt::Display for UdpSendError {
     }
 }
 
+impl fmt::Display for PacketSendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchSocket => NoSuchSocket.fmt(f),
+            Self::WouldBlock => f.write_str("no room to send now"),
+            Self::TooLong { limit } => write!(f, "longer than {limit} octets"),
+            Self::NotConnected => f.write_str("no destination given and not connected"),
+            Self::NoRoute => f.write_str("no route to the address"),
+            Self::BroadcastNotAllowed => f.write_str("broadcast is not allowed on this socket"),
+            Self::Malformed(rule) => rule.fmt(f),
+            Self::Unreachable(why) => why.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for MembershipError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -324,3 +365,4 @@ impl core::error::Error for SendError {}
 impl core::error::Error for ReceiveError {}
 impl core::error::Error for UdpSendError {}
 impl core::error::Error for MembershipError {}
+impl core::error::Error for PacketSendError {}

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::ops::{BitOr, BitOrAssign};
 
-use crate::socket::{FlowId, ListenerId, TcpId, UdpId};
+use crate::socket::{FlowId, ListenerId, PingId, RawId, TcpId, UdpId};
 
 /// Something that an application may be waiting for.
 ///
@@ -17,6 +17,10 @@ pub enum Event {
     Acceptable(ListenerId),
     /// A datagram socket's readiness grew.
     Udp(UdpId, Readiness),
+    /// A ping socket's readiness grew.
+    Ping(PingId, Readiness),
+    /// A raw socket's readiness grew.
+    Raw(RawId, Readiness),
     /// A flow arrived that no socket of ours claims (any-address stacks only). It waits,
     /// bounded and without buffers, until it is accepted or refused, or expires.
     Incoming(Incoming),

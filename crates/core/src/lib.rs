@@ -12,7 +12,7 @@
 //!
 //! 1. a device (not here) hands over an [`RxPacket`]
 //! 2. `ip`: `ingress` asks whether it is for us, `reassembly` makes it whole
-//! 3. `demux`: which socket
+//! 3. `demux`: which socket; `raw` and `ping` for those below the transports
 //! 4. `tcp` or `udp`: what it means
 //! 5. [`socket`], [`event`]: what the application holds, and hears of
 //!
@@ -36,7 +36,10 @@ pub mod event;
 mod ip;
 pub mod limits;
 mod multicast;
+mod ping;
+mod raw;
 mod ready;
+pub mod router;
 mod slab;
 pub mod socket;
 mod stack;
@@ -44,18 +47,21 @@ pub mod stats;
 mod tcp;
 mod udp;
 
-pub use config::{Cidr, CidrError, Config, Offloads, TcpConfig, TcpOptions, UdpOptions};
+pub use config::{
+    Cidr, CidrError, Config, IpVersion, Offloads, PacketOptions, TcpConfig, TcpOptions, UdpOptions,
+};
 pub use drop_reason::DropReason;
 pub use entropy::Entropy;
 pub use error::{
     AcceptError, BindError, ConnectError, ListenError, Lost, MembershipError, NoSuchSocket,
-    ReceiveError, SendError, UdpSendError, Unreachable,
+    PacketSendError, ReceiveError, SendError, UdpSendError, Unreachable,
 };
 pub use event::{Event, Incoming, Readiness};
+pub use router::{PortConfig, PortId, Router, RouterStats};
 pub use socket::{
-    Accepted, EchoRequest, FlowId, ListenerId, Refusal, Shutdown, SocketEntry, State, TcpId,
-    UdpError, UdpId, UdpMeta,
+    Accepted, EchoReply, EchoRequest, FlowId, ListenerId, PacketError, PacketMeta, PingId, RawId,
+    Refusal, Shutdown, SocketEntry, SocketKind, State, TcpId, UdpError, UdpId, UdpMeta,
 };
 pub use stack::Stack;
 pub use stats::{Stats, TcpInfo};
-pub use switchboard_wire::{Checksum, Endpoint, Instant, Protocol, RxPacket, Transmit};
+pub use switchboard_wire::{Checksum, Endpoint, Instant, IpProtocol, Protocol, RxPacket, Transmit};

@@ -20,6 +20,8 @@ pub struct Limits {
     pub syn_backlog: usize,
     /// Datagram sockets.
     pub udp_sockets: usize,
+    /// Raw and ping sockets together.
+    pub packet_sockets: usize,
     /// Groups that all sockets together are in (under 64 octets each).
     pub groups: usize,
     /// Groups that one socket is in (Linux: `igmp_max_memberships`, 20).
@@ -53,6 +55,7 @@ impl Default for Limits {
             pending_flow_age: Duration::from_secs(150),
             syn_backlog: 1024,
             udp_sockets: 1 << 20,
+            packet_sockets: 4096,
             groups: 256,
             groups_per_socket: 20,
             reassembly_octets: 4 << 20,

@@ -11,6 +11,8 @@ pub(crate) enum Who {
     Tcp(Key),
     /// A datagram socket.
     Udp(Key),
+    /// A raw or ping socket.
+    Packet(Key),
     /// A listener.
     Listener(Key),
     /// A flow that arrived.

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU16;
 
 use bytes::Bytes;
+use switchboard_wire::IpProtocol;
 
 use crate::error::Unreachable;
 
@@ -51,6 +52,14 @@ handle!(
     UdpId
 );
 handle!(
+    /// Names a ping socket.
+    PingId
+);
+handle!(
+    /// Names a raw socket.
+    RawId
+);
+handle!(
     /// Names a flow that waits for a verdict.
     FlowId
 );
@@ -88,15 +97,106 @@ pub struct UdpError {
     pub remote: SocketAddr,
 }
 
+/// What a socket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SocketKind {
+    /// Connections, and listeners for them.
+    Tcp,
+    /// Datagrams.
+    Udp,
+    /// ICMP echo.
+    Ping,
+    /// Packets of a protocol.
+    Raw(IpProtocol),
+}
+
+impl fmt::Display for SocketKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp => f.pad("tcp"),
+            Self::Udp => f.pad("udp"),
+            Self::Ping => f.pad("ping"),
+            Self::Raw(protocol) => write!(f, "raw-{protocol}"),
+        }
+    }
+}
+
 /// One line of the list of sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketEntry {
-    /// Our endpoint.
-    pub local: switchboard_wire::Endpoint,
+    /// What it speaks.
+    pub kind: SocketKind,
+    /// Our endpoint. The port of a ping socket is its identifier; raw sockets have none.
+    pub local: SocketAddr,
     /// The far endpoint; `None` while anyone may call.
     pub remote: Option<SocketAddr>,
-    /// A TCP connection's state, `Listen` for listeners, `None` for UDP.
+    /// A TCP connection's state, `Listen` for listeners, `None` for the others.
     pub state: Option<State>,
+}
+
+impl fmt::Display for SocketEntry {
+    /// Its name: `tcp://10.0.2.100:80`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.kind, self.local)
+    }
+}
+
+/// What comes with a packet of a raw or ping socket, or shall go out with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketMeta {
+    /// Source of a received packet, destination of a sent one.
+    pub remote: IpAddr,
+    /// Destination of a received packet; source of a sent one, where an unspecified address
+    /// means the socket's own, or the best of ours.
+    pub local: IpAddr,
+    /// IPv4 TTL or IPv6 hop limit, in hops. Sent: `None` means the socket's own.
+    pub hop_limit: Option<u8>,
+    /// DSCP and ECN, the whole octet. Sent: `None` means the socket's own.
+    pub traffic_class: Option<u8>,
+    /// The packet must not be fragmented.
+    pub dont_fragment: bool,
+}
+
+impl PacketMeta {
+    /// To `remote`; everything else is the socket's own.
+    #[must_use]
+    pub const fn to(remote: IpAddr) -> Self {
+        let local = match remote {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Self {
+            remote,
+            local,
+            hop_limit: None,
+            traffic_class: None,
+            dont_fragment: false,
+        }
+    }
+}
+
+/// The answer to an echo request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EchoReply {
+    /// Which request it answers.
+    pub sequence: u16,
+    /// What the request carried, if the answer is true.
+    pub payload: Bytes,
+    /// Who answered, and how the answer came.
+    pub meta: PacketMeta,
+}
+
+/// An ICMP error that a packet of a raw or ping socket drew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketError {
+    /// What it said.
+    pub why: Unreachable,
+    /// Who said it.
+    pub offender: IpAddr,
+    /// Where the packet was going.
+    pub remote: IpAddr,
+    /// Which echo request it was.
+    pub sequence: Option<u16>,
 }
 
 /// The state of a connection (RFC 9293 section 3.3.2), printed in the RFC's spelling.

@@ -76,6 +76,10 @@ pub struct Stats {
     pub icmp_errors_sent: u64,
     /// ICMP errors received about something of ours.
     pub icmp_errors_received: u64,
+    /// Packets that reached a raw or ping socket, each socket counted.
+    pub packets_to_sockets: u64,
+    /// Packets that raw and ping sockets sent.
+    pub packets_from_sockets: u64,
     /// IGMP and MLD reports sent.
     pub membership_reports_sent: u64,
     /// Octets that buffers pin now: connections, datagram sockets and pending flows.

@@ -3,10 +3,16 @@
 //! A [`Device`] hands over received packets in batches and takes transmits without waiting.
 //! Nothing of the stack is known here: the seam is `switchboard_wire::packet`.
 
+pub mod channel;
+pub mod ethernet;
 #[cfg(target_os = "linux")]
 pub mod host_socket;
 pub mod pipe;
 mod pool;
+#[cfg(unix)]
+pub mod stream;
+#[cfg(target_os = "linux")]
+pub mod tap;
 pub mod tee;
 pub mod tun;
 
@@ -14,6 +20,8 @@ use std::io;
 use std::task::{Context, Poll};
 
 use switchboard_wire::{Instant, RxPacket, Transmit};
+
+pub use channel::{ChannelDevice, PacketReceiver, PacketSender, channel};
 
 /// What a device takes off the stack's hands, in the direction out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

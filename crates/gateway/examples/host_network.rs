@@ -46,7 +46,7 @@ async fn take(mut stream: impl AsyncRead + Unpin, how: &str) -> io::Result<()> {
 }
 
 #[tokio::main]
-async fn main() -> io::Result<()> {
+pub(crate) async fn main() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let server: SocketAddr = listener.local_addr()?;
     tokio::spawn(serve(listener));

@@ -96,6 +96,7 @@ pub(crate) fn refusal(why: &Refused) -> Refusal {
     let offender = why.by();
     let unreachable = |why| Refusal::Unreachable { why, offender };
     match why {
+        Refused::Policy { how, .. } => *how,
         Refused::NobodyThere => Refusal::Reset,
         Refused::TimedOut => Refusal::Silent,
         _ => unreachable(unreachable_of(why)),
@@ -107,8 +108,19 @@ pub(crate) fn unreachable_of(why: &Refused) -> Unreachable {
     match why {
         Refused::NobodyThere => Unreachable::Port,
         Refused::NetworkUnreachable { .. } => Unreachable::Network,
-        Refused::Prohibited { .. }
-        | Refused::Policy(_)
+        Refused::Policy {
+            how: Refusal::Reset,
+            ..
+        } => Unreachable::Port,
+        Refused::Policy {
+            how: Refusal::Unreachable { why, .. },
+            ..
+        } => *why,
+        Refused::Policy {
+            how: Refusal::Silent,
+            ..
+        }
+        | Refused::Prohibited { .. }
         | Refused::HostLoopbackClosed
         | Refused::ClosedAddress => Unreachable::Prohibited,
         Refused::OtherUnreachable { .. } => Unreachable::Protocol,

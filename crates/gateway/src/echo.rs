@@ -95,8 +95,9 @@ async fn ping(
         // Nobody answers there.
         Ok(None) => return context.tell_unanswered(flow, started.elapsed()),
         Err(why) => {
-            let said = destination::unreachable_of(&why);
-            first.refuse(said, why.by());
+            if !why.is_silence_by_rule() {
+                first.refuse(destination::unreachable_of(&why), why.by());
+            }
             return context.tell_refused(&flow, why, started.elapsed());
         }
     };
@@ -126,8 +127,8 @@ async fn ping(
 
 /// A ping socket of the host for this flow; `None` where nobody says a word.
 fn reach(context: &Context, flow: &Flow) -> Result<Option<UdpSocket>, Refused> {
-    if let Verdict::Refuse(why) = context.policy.flow(flow) {
-        return Err(Refused::Policy(why));
+    if let Verdict::Refuse { how, why } = context.policy.flow(flow) {
+        return Err(Refused::Policy { how, why });
     }
     match destination::destination(&context.config, Transport::Echo, flow.to) {
         Destination::Outside(to) => match open(to) {

@@ -30,6 +30,8 @@ mod dns;
 mod echo;
 mod forward;
 mod gateway;
+#[cfg(doctest)]
+mod guide;
 mod host_network;
 mod ladder;
 pub mod limits;

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
+use switchboard::{Refusal, Unreachable};
 use switchboard_wire::{Endpoint, Protocol};
 use tokio::sync::Notify;
 
@@ -193,7 +194,12 @@ pub enum Refused {
         by: Option<IpAddr>,
     },
     /// A rule of this run forbids it.
-    Policy(String),
+    Policy {
+        /// What the program was told.
+        how: Refusal,
+        /// Why, for people.
+        why: String,
+    },
     /// The host's loopback, and only `--host-loopback` opens it.
     HostLoopbackClosed,
     /// An address that no flow may go to: link-local, multicast, broadcast, unspecified, or a
@@ -208,27 +214,44 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Whether the program is to hear nothing, because a rule says so.
+    pub(crate) const fn is_silence_by_rule(&self) -> bool {
+        matches!(
+            self,
+            Self::Policy {
+                how: Refusal::Silent,
+                ..
+            }
+        )
+    }
+
     /// What the program was told, in the C library's words, and its name; `None` where it is
     /// told nothing. IPv6 differs for what is prohibited: Linux maps the ICMPv4 codes to "no
     /// route to host", the ICMPv6 ones to "permission denied".
     #[must_use]
     pub const fn told(&self, ipv6: bool) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::NobodyThere => Some(("connection refused", "ECONNREFUSED")),
+            Self::NobodyThere
+            | Self::Policy {
+                how: Refusal::Reset,
+                ..
+            } => Some(("connection refused", "ECONNREFUSED")),
+            Self::Policy {
+                how: Refusal::Unreachable { why, .. },
+                ..
+            } => told_of(*why, ipv6),
             Self::NetworkUnreachable { .. } => Some(("network is unreachable", "ENETUNREACH")),
             Self::HostUnreachable { .. } => Some(("no route to host", "EHOSTUNREACH")),
-            Self::TimedOut => None,
-            Self::Prohibited { .. }
-            | Self::Policy(_)
-            | Self::HostLoopbackClosed
-            | Self::ClosedAddress
-                if ipv6 =>
-            {
+            Self::TimedOut
+            | Self::Policy {
+                how: Refusal::Silent,
+                ..
+            } => None,
+            Self::Prohibited { .. } | Self::HostLoopbackClosed | Self::ClosedAddress if ipv6 => {
                 Some(("permission denied", "EACCES"))
             }
             Self::OtherUnreachable { .. }
             | Self::Prohibited { .. }
-            | Self::Policy(_)
             | Self::HostLoopbackClosed
             | Self::ClosedAddress
             | Self::LimitReached(_)
@@ -243,10 +266,24 @@ impl Refused {
             Self::NetworkUnreachable { by }
             | Self::HostUnreachable { by }
             | Self::Prohibited { by }
-            | Self::OtherUnreachable { by } => *by,
+            | Self::OtherUnreachable { by }
+            | Self::Policy {
+                how: Refusal::Unreachable { offender: by, .. },
+                ..
+            } => *by,
             _ => None,
         }
     }
+}
+
+/// What a program is told of an ICMP error, as Linux maps it.
+const fn told_of(why: Unreachable, ipv6: bool) -> Option<(&'static str, &'static str)> {
+    Some(match why {
+        Unreachable::Network => ("network is unreachable", "ENETUNREACH"),
+        Unreachable::Port => ("connection refused", "ECONNREFUSED"),
+        Unreachable::Prohibited if ipv6 => ("permission denied", "EACCES"),
+        _ => ("no route to host", "EHOSTUNREACH"),
+    })
 }
 
 impl fmt::Display for Refused {
@@ -257,7 +294,7 @@ impl fmt::Display for Refused {
             Self::HostUnreachable { .. } => f.write_str("no way to that machine")?,
             Self::Prohibited { .. } => f.write_str("a firewall forbids it")?,
             Self::OtherUnreachable { .. } => f.write_str("it cannot be reached")?,
-            Self::Policy(why) => f.write_str(why)?,
+            Self::Policy { why, .. } => f.write_str(why)?,
             Self::HostLoopbackClosed => {
                 f.write_str("your machine's own loopback is closed; to open it: --host-loopback")?;
             }

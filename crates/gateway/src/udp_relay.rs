@@ -73,8 +73,8 @@ fn admit(context: &Context, flow: &Flow) -> Result<(), Option<Refused>> {
     if context.forwards.knows(flow.from, flow.to) {
         return Ok(());
     }
-    if let Verdict::Refuse(why) = context.policy.flow(flow) {
-        return Err(Some(Refused::Policy(why)));
+    if let Verdict::Refuse { how, why } = context.policy.flow(flow) {
+        return Err(Some(Refused::Policy { how, why }));
     }
     match destination::destination(&context.config, Transport::Udp, flow.to) {
         Destination::Outside(_) => Ok(()),
@@ -246,7 +246,7 @@ impl Relay {
         }
         match self.context.permits(&self.flow, meta.local) {
             Verdict::Pass => Ok(()),
-            Verdict::Refuse(why) => Err(Refused::Policy(why)),
+            Verdict::Refuse { how, why } => Err(Refused::Policy { how, why }),
         }
     }
 
@@ -380,8 +380,10 @@ impl Relay {
     }
 
     fn refuse(&self, meta: &UdpMeta, why: Refused) {
-        let said = destination::unreachable_of(&why);
-        let _ = self.inside.refuse(meta, said, why.by());
+        if !why.is_silence_by_rule() {
+            let said = destination::unreachable_of(&why);
+            let _ = self.inside.refuse(meta, said, why.by());
+        }
         self.tell_refused(meta.local, why);
     }
 

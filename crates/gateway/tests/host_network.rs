@@ -7,8 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use common::{Stream, loopbacks, within};
+use switchboard::Unreachable;
 use switchboard::net::TcpStream;
-use switchboard_gateway::HostNetwork;
+use switchboard::shape::{Chance, Conditions};
+use switchboard_gateway::{Flow, HostNetwork, Verdict};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -274,4 +276,74 @@ async fn a_record_has_every_packet_and_the_name() {
     let has = |text: &[u8]| file.windows(text.len()).any(|octets| octets == text);
     assert!(has(b"unmistakable octets"));
     assert!(has(b"server.example"));
+}
+
+#[tokio::test]
+async fn a_policy_refuses_in_the_way_that_it_says() {
+    let host = HostNetwork::builder()
+        .host_loopback(true)
+        .policy(|flow: &Flow| match flow.to.port() {
+            1 => Verdict::reset("port 1 is closed"),
+            2 => Verdict::unreachable(Unreachable::Host, "nobody goes there"),
+            3 => Verdict::silent("hush"),
+            4 => Verdict::prohibited("not here"),
+            _ => Verdict::Pass,
+        })
+        .start()
+        .await
+        .unwrap();
+    let (listener, address) = host_listener(v4()).await;
+    let net = host.net();
+    within(SOON, net.tcp_connect(address)).await.unwrap();
+    drop(listener);
+    let refused = async |to: &str| within(SOON, net.tcp_connect(to)).await.unwrap_err().kind();
+    assert_eq!(refused("127.0.0.1:1").await, ErrorKind::ConnectionRefused);
+    assert_eq!(refused("192.0.2.1:2").await, ErrorKind::HostUnreachable);
+    assert_eq!(refused("127.0.0.1:4").await, ErrorKind::HostUnreachable);
+    let silence = tokio::time::timeout(Duration::from_millis(1500), net.tcp_connect("127.0.0.1:3"));
+    assert!(silence.await.is_err(), "somebody answered");
+    // Its SYN was sent again meanwhile; it was one flow all the same.
+    let rows = host.registry().snapshot();
+    let silent = rows
+        .iter()
+        .filter(|row| row.peer.is_some_and(|peer| peer.port() == 3));
+    assert_eq!(silent.count(), 1);
+
+    // Datagrams too, each destination of a socket by itself.
+    let socket = net.udp_bind("0.0.0.0:0").await.unwrap();
+    let server = UdpSocket::bind((v4(), 0)).await.unwrap();
+    let open = server.local_addr().unwrap();
+    socket.send_to(b"may pass", open).await.unwrap();
+    let mut buffer = [0; 16];
+    within(SOON, server.recv_from(&mut buffer)).await.unwrap();
+    socket.connect("127.0.0.1:1").await.unwrap();
+    socket.send(b"may not").await.unwrap();
+    let error = within(SOON, socket.recv(&mut buffer)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a_shaped_host_network_is_as_far_as_it_says() {
+    let line = Conditions::delay(Duration::from_millis(30)).loss(Chance::NEVER);
+    let host = HostNetwork::builder()
+        .host_loopback(true)
+        .shape(line)
+        .start()
+        .await
+        .unwrap();
+    let (listener, address) = host_listener(v4()).await;
+    let started = std::time::Instant::now();
+    let mut stream = host.net().tcp_connect(address).await.unwrap();
+    let elapsed = started.elapsed();
+    assert!(elapsed >= Duration::from_millis(60), "{elapsed:?}");
+    let (mut far, _) = listener.accept().await.unwrap();
+    far.write_all(&[7; 200_000]).await.unwrap();
+    drop(far);
+    let mut got = Vec::new();
+    within(SOON, stream.read_to_end(&mut got)).await.unwrap();
+    assert_eq!(got, [7; 200_000]);
+    let (down, up) = host.shape().unwrap().stats();
+    // Wire packets: none longer than 1500 octets.
+    assert!(down.arrived >= 200_000 / 1500, "{down:?}");
+    assert!(up.arrived >= 3, "{up:?}");
 }

@@ -165,7 +165,8 @@ impl Host {
                     self.incoming.retain(|waiting| *waiting != id);
                     continue;
                 }
-                Event::EchoRequested => continue,
+                // Nobody here opens such sockets.
+                Event::EchoRequested | Event::Ping(..) | Event::Raw(..) => continue,
             };
             check_event(now, oracles, &self.name, why);
             // A connection that still waits in its listener's backlog has no owner yet.

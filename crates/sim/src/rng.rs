@@ -119,6 +119,14 @@ impl Chance {
         Self(if n > MILLION { MILLION } else { n })
     }
 
+    /// A part of one: `0.01` is one in a hundred. Below zero, and what is no number, is never;
+    /// above one is always.
+    #[must_use]
+    pub fn of_one(part: f64) -> Self {
+        // A float outside the range saturates, and NaN becomes zero.
+        Self::per_million((part * f64::from(MILLION)).round() as u32)
+    }
+
     /// Whether it cannot happen.
     #[must_use]
     pub const fn is_never(self) -> bool {

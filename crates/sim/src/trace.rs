@@ -35,6 +35,8 @@ pub enum Keep {
     /// Every packet.
     #[default]
     All,
+    /// At least this many, the last ones: for runs that are longer than memory.
+    Last(usize),
     /// None: for thousands of runs of which only a failed one is looked at, by repeating it.
     Nothing,
 }
@@ -73,19 +75,35 @@ impl Trace {
         self.digest.0.finish()
     }
 
-    pub(crate) fn name_host(&mut self, name: &str) {
+    /// Names the next host; the first is number 0.
+    pub fn name_host(&mut self, name: &str) {
         self.hosts.push(name.to_owned());
+    }
+
+    /// What a host is called; empty for one that has no name.
+    #[must_use]
+    pub fn host_name(&self, host: usize) -> &str {
+        self.hosts.get(host).map_or("", String::as_str)
     }
 
     pub(crate) const fn next_number(&self) -> u64 {
         self.next_number
     }
 
-    pub(crate) fn record(&mut self, entry: Entry) {
+    /// Adds a packet, in the order of time.
+    pub fn record(&mut self, entry: Entry) {
         self.next_number += u64::from(entry.number.is_some());
         self.digest.add(&entry);
-        if self.keep == Keep::All {
-            self.entries.push(entry);
+        match self.keep {
+            Keep::All => self.entries.push(entry),
+            Keep::Last(count) => {
+                // Half is let go at a time, so that each packet is moved once at most.
+                if self.entries.len() >= count.saturating_mul(2).max(1) {
+                    self.entries.drain(..self.entries.len() - count);
+                }
+                self.entries.push(entry);
+            }
+            Keep::Nothing => {}
         }
     }
 
@@ -197,6 +215,14 @@ impl std::fmt::Display for Rung {
         } else {
             write!(f, "{at:>12}  {arrow}  {:<48}  {}", self.line, self.remark)
         }
+    }
+}
+
+impl Entry {
+    /// What happened to it on the way, in words; empty if nothing.
+    #[must_use]
+    pub fn remark(&self) -> String {
+        outcome(self).2
     }
 }
 

@@ -12,14 +12,22 @@ use switchboard_core::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: tokio::time::Instant,
+    /// What the clock showed at `origin`.
+    shown: Instant,
 }
 
 impl Clock {
     /// A clock whose zero is this moment.
     #[must_use]
     pub fn start() -> Self {
+        Self::showing(Instant::ZERO)
+    }
+
+    /// A clock that shows `now` at this moment: for a host that joins a simulated world late.
+    pub(crate) fn showing(now: Instant) -> Self {
         Self {
             origin: tokio::time::Instant::now(),
+            shown: now,
         }
     }
 
@@ -27,12 +35,12 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Instant {
         let elapsed = tokio::time::Instant::now().saturating_duration_since(self.origin);
-        Instant::ZERO + elapsed
+        self.shown + elapsed
     }
 
     /// The moment of tokio's clock that `instant` stands for.
     pub(crate) fn to_tokio(self, instant: Instant) -> tokio::time::Instant {
-        let since = instant.saturating_since(Instant::ZERO);
+        let since = instant.saturating_since(self.shown);
         self.origin
             .checked_add(since)
             // Beyond what the system's clock can express: never, in practice a month from now.

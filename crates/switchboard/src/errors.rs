@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use switchboard_core::{
-    AcceptError, BindError, ConnectError, ListenError, Lost, SendError, UdpSendError, Unreachable,
+    AcceptError, BindError, ConnectError, ListenError, Lost, PacketSendError, SendError,
+    UdpSendError, Unreachable,
 };
 
 /// What is inside every [`io::Error`] of this crate.
@@ -53,6 +54,8 @@ pub enum SocketError {
     SendClosed,
     /// A datagram was not sent.
     Datagram(UdpSendError),
+    /// A raw or ping socket's packet was not sent.
+    Packet(PacketSendError),
     /// A datagram that was sent earlier drew an ICMP error.
     Returned {
         /// Where it was going.
@@ -99,6 +102,7 @@ impl SocketError {
             Self::Lost(lost) => lost_kind(lost),
             Self::SendClosed => ErrorKind::BrokenPipe,
             Self::Datagram(why) => datagram_kind(why),
+            Self::Packet(why) => packet_kind(why),
             Self::Returned { why, .. } => unreachable_kind(*why),
             Self::NoSuchSocket | Self::NotConnected => ErrorKind::NotConnected,
             Self::Ended(why) => why.kind(),
@@ -147,6 +151,10 @@ impl fmt::Display for SocketError {
             Self::Lost(lost) => fmt_lost(f, lost),
             Self::SendClosed => f.write_str("send: this end of the connection is closed"),
             Self::Datagram(why) => fmt_datagram(f, why),
+            Self::Packet(PacketSendError::Unreachable(why)) => {
+                write!(f, "an earlier packet was answered with {}", says(*why))
+            }
+            Self::Packet(why) => why.fmt(f),
             Self::Returned {
                 remote,
                 why,
@@ -280,6 +288,17 @@ fn datagram_kind(why: &UdpSendError) -> ErrorKind {
         UdpSendError::NoRoute => ErrorKind::NetworkUnreachable,
         UdpSendError::BroadcastNotAllowed => ErrorKind::PermissionDenied,
         UdpSendError::Unreachable(why) => unreachable_kind(*why),
+    }
+}
+
+fn packet_kind(why: &PacketSendError) -> ErrorKind {
+    match why {
+        PacketSendError::NoSuchSocket | PacketSendError::NotConnected => ErrorKind::NotConnected,
+        PacketSendError::WouldBlock => ErrorKind::WouldBlock,
+        PacketSendError::TooLong { .. } | PacketSendError::Malformed(_) => ErrorKind::InvalidInput,
+        PacketSendError::NoRoute => ErrorKind::NetworkUnreachable,
+        PacketSendError::BroadcastNotAllowed => ErrorKind::PermissionDenied,
+        PacketSendError::Unreachable(why) => unreachable_kind(*why),
     }
 }
 

@@ -5,3 +5,9 @@ struct Sockets;
 
 #[doc = include_str!("../../../docs/guide/tuning.md")]
 struct Tuning;
+
+#[doc = include_str!("../../../docs/guide/devices.md")]
+struct Devices;
+
+#[doc = include_str!("../../../docs/guide/from-ipstack.md")]
+struct FromIpstack;

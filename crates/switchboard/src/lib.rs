@@ -43,59 +43,43 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A link of your own is a [`Device`](device::Device): three methods that never wait. A pair of
-//! packet channels, as phone VPNs and WireGuard code have in their hands, takes a screen:
+//! # Packets in hand
+//!
+//! A phone VPN, WireGuard, any tunnel: whoever has whole IP packets to hand over and to take
+//! away uses [`device::channel()`], both ways held back where they are full.
 //!
 //! ```
-//! use std::{io, task::{Context, Poll}};
-//! use bytes::Bytes;
-//! use switchboard::device::Device;
-//! use switchboard::{Instant, RxPacket, Transmit};
-//! use tokio::sync::mpsc::{Receiver, Sender, error::TrySendError};
+//! # use switchboard::Net;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (device, to_net, mut from_net) = switchboard::device::channel(1420, 256);
+//! let net = Net::builder().address("10.8.0.2/32".parse()?).build(device)?;
 //!
-//! struct Channels {
-//!     from_tunnel: Receiver<Bytes>,
-//!     to_tunnel: Sender<Bytes>,
-//! }
-//!
-//! impl Device for Channels {
-//!     fn mtu(&self) -> usize {
-//!         1420
-//!     }
-//!
-//!     fn poll_recv(
-//!         &mut self,
-//!         cx: &mut Context<'_>,
-//!         now: &dyn Fn() -> Instant,
-//!         _max: usize,
-//!         batch: &mut Vec<RxPacket>,
-//!     ) -> Poll<io::Result<usize>> {
-//!         self.from_tunnel.poll_recv(cx).map(|packet| match packet {
-//!             Some(packet) => {
-//!                 batch.push(RxPacket::new(packet, now()));
-//!                 Ok(1)
-//!             }
-//!             None => Ok(0), // The link is gone for good.
-//!         })
-//!     }
-//!
-//!     fn try_send(&mut self, transmit: &Transmit) -> io::Result<()> {
-//!         let mut packet = transmit.head.to_vec();
-//!         for slice in &transmit.payload {
-//!             packet.extend_from_slice(slice);
-//!         }
-//!         match self.to_tunnel.try_send(packet.into()) {
-//!             // A link may lose packets; one that would rather wait says `WouldBlock`.
-//!             Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
-//!             Err(TrySendError::Closed(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-//!         }
-//!     }
-//!
-//!     fn poll_send_ready(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-//!         Poll::Ready(Ok(()))
-//!     }
-//! }
+//! let connecting = tokio::spawn(async move { net.tcp_connect("10.8.0.1:443").await });
+//! let syn = from_net.recv().await.expect("lives"); // encrypt it, and send it to the peer
+//! let reset = peer(&syn); // what the peer answered, decrypted
+//! to_net.send(reset).await?;
+//! let error = connecting.await?.unwrap_err();
+//! assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+//! # Ok(()) }
+//! # fn peer(syn: &[u8]) -> Vec<u8> {
+//! #     use switchboard::wire::{checksum, ipv4::Ipv4Header, tcp::{Flags, TcpHeader}};
+//! #     let mut ip = Ipv4Header::parse(syn).unwrap();
+//! #     let (header, _) = TcpHeader::parse(&syn[20..]).unwrap();
+//! #     let mut tcp = Vec::new();
+//! #     TcpHeader { source_port: header.destination_port, destination_port: header.source_port,
+//! #         ack: header.seq + 1, flags: Flags::RST | Flags::ACK, ..TcpHeader::default() }.emit(&mut tcp);
+//! #     let sum = checksum::pseudo(ip.destination.into(), ip.source.into(), ip.protocol, 20).plus(&tcp);
+//! #     tcp[16..18].copy_from_slice(&sum.checksum().to_be_bytes());
+//! #     (ip.source, ip.destination, ip.total_len) = (ip.destination, ip.source, 40);
+//! #     let mut packet = Vec::new();
+//! #     ip.emit(&mut packet);
+//! #     packet.extend(tcp);
+//! #     packet
+//! # }
 //! ```
+//!
+//! Any other link is a [`Device`](device::Device): three methods that never wait.
 //!
 //! # Which network a call means
 //!
@@ -119,6 +103,10 @@
 //!   without a copy, between the device's memory and yours.
 //! - [`Net::incoming`]: flows to *any* address, to be accepted, refused, or answered unreachable:
 //!   what gateways, proxies and VPN servers are made of.
+//! - [`net::PingSocket`], [`net::RawSocket`]: below the transports.
+//! - [`Router`]: packets forwarded between devices, with a network of this process among them.
+//! - `shape::Shaped` (feature `shape`): delay, loss, rate and the rest between a stack and any
+//!   device, in real time.
 //! - [`net::TcpStream::info`], [`Net::sockets`], [`Net::stats`]: what goes on.
 //! - [`SocketError`]: inside each `io::Error`, what was tried, what happened, and by whom.
 //! - Virtual time: under `tokio::time::pause` the stack's timers run on tokio's clock, so a test
@@ -137,7 +125,12 @@ mod guide;
 mod incoming;
 pub mod net;
 mod network;
+mod router;
+#[cfg(feature = "shape")]
+pub mod shape;
 mod shard;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod udp_flow;
 mod waiters;
 
@@ -148,17 +141,22 @@ pub use driver::Driver;
 pub use errors::{Ended, SocketError};
 pub use incoming::{IncomingEcho, IncomingFlow, IncomingFlows, IncomingTcp, IncomingUdp};
 pub use network::Net;
+pub use router::Router;
 pub use udp_flow::UdpFlow;
 
 pub use switchboard_core::config::{CongestionControl, KeepAlive, Linger};
 pub use switchboard_core::limits::Limits;
 pub use switchboard_core::{
-    AcceptError, BindError, Cidr, CidrError, ConnectError, EchoRequest, Endpoint, Instant,
-    ListenError, Lost, Protocol, Refusal, RxPacket, SocketEntry, State, Stats, TcpConfig, TcpInfo,
-    TcpOptions, Transmit, UdpError, UdpMeta, UdpOptions, UdpSendError, Unreachable,
+    AcceptError, BindError, Cidr, CidrError, ConnectError, EchoReply, EchoRequest, Endpoint,
+    Instant, IpProtocol, IpVersion, ListenError, Lost, PacketError, PacketMeta, PacketOptions,
+    PacketSendError, Protocol, Refusal, RxPacket, SocketEntry, SocketKind, State, Stats, TcpConfig,
+    TcpInfo, TcpOptions, Transmit, UdpError, UdpMeta, UdpOptions, UdpSendError, Unreachable,
 };
+pub use switchboard_core::{DropReason, PortId, RouterStats};
 /// Where packets come from and go to: what a [`Net`] is made of.
 pub use switchboard_device as device;
+/// Bytes to headers and back: for whoever looks at packets.
+pub use switchboard_wire as wire;
 
 /// The far endpoint of a connection, for `axum`'s `ConnectInfo<Caller>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

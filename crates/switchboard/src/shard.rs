@@ -13,7 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use switchboard_core::{
-    Event, FlowId, Incoming, Instant, ListenerId, Readiness, Refusal, Stack, TcpId, Transmit, UdpId,
+    Event, FlowId, Incoming, Instant, ListenerId, PingId, RawId, Readiness, Refusal, Stack, TcpId,
+    Transmit, UdpId,
 };
 use switchboard_device::Device;
 use tokio::task::coop;
@@ -31,6 +32,10 @@ pub(crate) enum WaitOn {
     Listener(ListenerId),
     /// A datagram socket.
     Udp(UdpId),
+    /// A ping socket.
+    Ping(PingId),
+    /// A raw socket.
+    Raw(RawId),
     /// The end of a flow that waits for a verdict.
     Flow(FlowId),
     /// The next incoming flow.
@@ -60,6 +65,8 @@ pub(crate) struct Shard {
     tcp: Vec<Waiters>,
     listeners: Vec<Waiters>,
     udp: Vec<Waiters>,
+    /// Ping and raw sockets, which share the stack's table.
+    packets: Vec<Waiters>,
     /// Flows that wait for a verdict, with those who wait for their end.
     flows: HashMap<FlowId, Waiters>,
     /// Flows that nobody has taken yet, in order of arrival.
@@ -84,6 +91,7 @@ impl Shard {
             tcp: Vec::new(),
             listeners: Vec::new(),
             udp: Vec::new(),
+            packets: Vec::new(),
             flows: HashMap::new(),
             incoming: VecDeque::new(),
             incoming_waiters: Waiters::default(),
@@ -122,6 +130,8 @@ impl Shard {
             WaitOn::Tcp(id) => Some(at(&mut self.tcp, id.index())),
             WaitOn::Listener(id) => Some(at(&mut self.listeners, id.index())),
             WaitOn::Udp(id) => Some(at(&mut self.udp, id.index())),
+            WaitOn::Ping(id) => Some(at(&mut self.packets, id.index())),
+            WaitOn::Raw(id) => Some(at(&mut self.packets, id.index())),
             WaitOn::Flow(id) => self.flows.get_mut(&id),
             WaitOn::Incoming => Some(&mut self.incoming_waiters),
             WaitOn::End => Some(&mut self.end_waiters),
@@ -206,6 +216,8 @@ impl Shard {
         match event {
             Event::Tcp(id, ready) => at(&mut self.tcp, id.index()).wake(ready, woken),
             Event::Udp(id, ready) => at(&mut self.udp, id.index()).wake(ready, woken),
+            Event::Ping(id, ready) => at(&mut self.packets, id.index()).wake(ready, woken),
+            Event::Raw(id, ready) => at(&mut self.packets, id.index()).wake(ready, woken),
             Event::Acceptable(id) => at(&mut self.listeners, id.index()).wake_all(woken),
             Event::Incoming(incoming) => self.on_incoming(now, incoming, woken),
             Event::FlowGone(id) => self.forget_flow(id, woken),
@@ -294,7 +306,8 @@ impl Shard {
         self.ended = Some(why);
         self.parked = None;
         woken.discard_device(self.device.take());
-        let tables = [&mut self.tcp, &mut self.listeners, &mut self.udp];
+        let (streams, datagrams) = (&mut self.tcp, &mut self.udp);
+        let tables = [streams, &mut self.listeners, datagrams, &mut self.packets];
         for waiters in tables.into_iter().flatten() {
             waiters.wake_all(woken);
         }

@@ -85,6 +85,49 @@ pub enum Complaint {
     },
 }
 
+/// Takes one hop off the TTL or hop limit of the packet that begins with `head`, and over IPv4
+/// corrects the header checksum (RFC 1624). What has none left stays at zero.
+pub fn spend_hop(head: &mut [u8]) {
+    match head {
+        [first, ..] if *first >> 4 == 6 => {
+            if let Some(hop_limit) = head.get_mut(7) {
+                *hop_limit = hop_limit.saturating_sub(1);
+            }
+        }
+        [
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            ttl,
+            _,
+            sum @ ..,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+        ] if *ttl > 0 && sum.len() >= 2 => {
+            *ttl -= 1;
+            if let Some(field) = sum.first_chunk_mut::<2>() {
+                // RFC 1624 equation 3, where the word that changed lost 0x0100.
+                let old = !u16::from_be_bytes(*field);
+                let (sum, carry) = old.overflowing_add(!0x0100);
+                let sum = sum.wrapping_add(u16::from(carry));
+                *field = (!sum).to_be_bytes();
+            }
+        }
+        _ => {}
+    }
+}
+
 /// An IP packet, checked, and read as far as its transport header.
 ///
 /// What a link appended behind the packet is not part of it.

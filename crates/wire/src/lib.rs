@@ -30,8 +30,11 @@
 
 extern crate alloc;
 
+pub mod arp;
 pub mod checksum;
+pub mod dhcp;
 pub mod endpoint;
+pub mod ethernet;
 pub mod icmp;
 pub mod ip;
 pub mod ipv4;
@@ -39,6 +42,7 @@ pub mod ipv6;
 pub mod line;
 pub mod malformed;
 pub mod membership;
+pub mod ndp;
 pub mod offload;
 pub mod output;
 pub mod packet;

@@ -59,6 +59,20 @@ pub enum Malformed {
     IgmpTruncated,
     /// The IGMP checksum is wrong.
     IgmpChecksum,
+    /// Fewer octets than an Ethernet header.
+    EthernetTruncated,
+    /// Fewer octets than an ARP message (RFC 826).
+    ArpTruncated,
+    /// Not about IPv4 over Ethernet.
+    ArpFormat,
+    /// A neighbour discovery message without its target (RFC 4861 section 4).
+    NdpTruncated,
+    /// An option of length zero, or one that ends beyond its message (RFC 4861 section 4.6).
+    NdpOptionLength,
+    /// Fewer octets than the fixed part of a DHCP message, or than an option has (RFC 2131).
+    DhcpTruncated,
+    /// No DHCP client's message over Ethernet.
+    DhcpFormat,
     /// Fewer octets than an ICMP header (RFC 792, RFC 4443 section 2.1).
     IcmpTruncated,
     /// The ICMP checksum is wrong.
@@ -98,6 +112,13 @@ impl Malformed {
             Self::UdpChecksumMissing => "UDP checksum missing over IPv6",
             Self::IgmpTruncated => "IGMP message truncated",
             Self::IgmpChecksum => "IGMP checksum wrong",
+            Self::EthernetTruncated => "Ethernet header truncated",
+            Self::ArpTruncated => "ARP message truncated",
+            Self::ArpFormat => "ARP message not about IPv4 over Ethernet",
+            Self::NdpTruncated => "neighbour discovery message truncated",
+            Self::NdpOptionLength => "neighbour discovery option length illegal",
+            Self::DhcpTruncated => "DHCP message truncated",
+            Self::DhcpFormat => "not a DHCP client's message",
             Self::IcmpTruncated => "ICMP header truncated",
             Self::IcmpChecksum => "ICMP checksum wrong",
             Self::IcmpQuoteTruncated => "ICMP error quotes no whole IP header",

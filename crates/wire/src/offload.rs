@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::checksum::{self, Sum};
 use crate::ip::{IpPacket, IpProtocol};
 use crate::ipv6;
-use crate::packet::{Checksum, Head, PartialChecksum, Payload, RxPacket, Transmit};
+use crate::packet::{Checksum, HEAD_MAX, Head, PartialChecksum, Payload, RxPacket, Transmit};
 use crate::tcp::{self, Flags};
 use crate::udp;
 
@@ -91,6 +91,50 @@ pub fn cut_received(packet: &RxPacket) -> CutReceived<'_> {
         work: Work::of(packet),
         next: Some(0),
     }
+}
+
+/// `packet` as it goes on to another device: a super-segment stays one, and a checksum that
+/// nobody has finished stays so. `None` where its headers do not fit into a transmit's head;
+/// such a packet goes on as what [`cut_received`] makes of it.
+///
+/// A super-segment's checksum is written anew as a partial one, whatever it was: whoever cuts
+/// it makes new ones.
+#[must_use]
+pub fn relay(packet: &RxPacket) -> Option<Transmit> {
+    let (head_len, field, pseudo) = match Work::of(packet) {
+        Work::Nothing => return Some(Transmit::from_packet(&packet.bytes)),
+        Work::Finish { field, pseudo } => {
+            let checksum_end = checksum_at(field) + 2;
+            (
+                packet.bytes.len().min(HEAD_MAX).max(checksum_end),
+                field,
+                pseudo,
+            )
+        }
+        Work::Cut { plan, head_len } => {
+            let transport_len = packet.bytes.len() - usize::from(plan.field.start);
+            let pseudo = plan.pseudo.plus_u16(transport_len as u16);
+            (head_len, plan.field, pseudo)
+        }
+    };
+    if head_len > HEAD_MAX {
+        return None;
+    }
+    let mut transmit = Transmit::default();
+    transmit
+        .head
+        .extend(packet.bytes.iter().take(head_len).copied());
+    if packet.bytes.len() > head_len {
+        transmit.payload.push(packet.bytes.slice(head_len..));
+    }
+    write(
+        &mut transmit.head,
+        checksum_at(field),
+        pseudo.folded().to_be_bytes(),
+    );
+    transmit.checksum = Some(field);
+    transmit.segment_size = packet.segment_size;
+    Some(transmit)
 }
 
 /// How a super-segment is cut.

@@ -107,6 +107,19 @@ pub struct Transmit {
 }
 
 impl Transmit {
+    /// A plain packet, every sum finished, that was somebody else's before: sharing its octets
+    /// but for the first, which every device may expect in the head.
+    #[must_use]
+    pub fn from_packet(packet: &Bytes) -> Self {
+        let head_len = packet.len().min(HEAD_MAX);
+        let mut transmit = Self::default();
+        transmit.head.extend(packet.iter().take(head_len).copied());
+        if packet.len() > head_len {
+            transmit.payload.push(packet.slice(head_len..));
+        }
+        transmit
+    }
+
     /// Octets of the whole packet.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -9,10 +9,11 @@ mod world;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::flags::RunFlags;
-use crate::run::relay::{Ended, News, Setup, set_up};
-use crate::run::{Plan, SetupError, confine};
+use crate::run::relay::{self, Ended, LateLink, News, Setup};
+use crate::run::{Confinement, Plan, SetupError};
 use crate::{RUN_FAILED, machine, say};
 
 use localhost::Hints;
@@ -32,36 +33,66 @@ pub(crate) fn main(flags: &RunFlags) -> u8 {
         Ok(plan) => plan,
         Err(error) => return failed(error),
     };
-    let setup = match set_up(&plan) {
+    let setup = match relay::begin(&plan) {
         Ok(setup) => setup,
         Err(error) => return failed(refusal(&error)),
     };
-    for warning in setup.warnings() {
-        say::notice(warning);
-    }
     // Current-thread: one core's cache holds the stack, and CMD has the others.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let ended = runtime.and_then(|runtime| runtime.block_on(drive(flags, &plan, setup)));
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(drive(flags, &plan, setup)),
+        Err(error) => Err(error.into()),
+    };
     match ended {
         Ok(ended) => exit_code(ended, flags),
-        Err(error) => failed(error),
+        Err(Failed::SetUp(error)) => failed(refusal(&error)),
+        Err(Failed::Relay(error)) => failed(error),
     }
 }
 
-/// From a set-up namespace to the end of CMD and of what it sent.
-async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> io::Result<Ended> {
-    let tun = setup.take_tun().ok_or(io::ErrorKind::NotFound)?;
+/// Why there was no run, or no end of one.
+enum Failed {
+    /// The machine refused the namespaces or what is in them.
+    SetUp(SetupError),
+    /// The relay.
+    Relay(io::Error),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Relay(error)
+    }
+}
+
+/// From a namespace with a TUN to the end of CMD and of what it sent.
+async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> Result<Ended, Failed> {
+    // All this while the agent sets up the other end of the link.
+    let tun = setup
+        .take_tun()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    let confinement = Confinement::prepare().map_err(io::Error::other)?;
+    let link = LateLink::default();
+    let mut world = World::begin(flags, plan, tun, Arc::new(link.clone())).await?;
+    let ready = setup.wait_until_ready(plan);
+    if let (Err(_), Some(file)) = (&ready, world.control_file()) {
+        let _ = std::fs::remove_file(file);
+    }
+    ready.map_err(Failed::SetUp)?;
+    for warning in setup.warnings() {
+        say::notice(warning);
+    }
     let listeners = setup.take_listeners();
     let start = setup.into_start()?;
-    let mut world = World::begin(flags, plan, tun, start.link()).await?;
+    link.set(start.link());
     // Before anything else can fail: the file stands already.
     if let Some(file) = world.control_file() {
         start.remove_at_end(file).await?;
     }
     world.open_ways_in(flags, plan, listeners).await?;
-    confine().map_err(io::Error::other)?;
+    let_go_of_stdio();
+    confinement.apply().map_err(io::Error::other)?;
     world.start_recording()?;
     let mut hints = Hints::default();
     let ended = tokio::select! {
@@ -72,15 +103,27 @@ async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> io::Result<En
                 }
             }
         }) => ended?,
-        why = world.failed() => return Err(why),
+        why = world.failed() => return Err(why.into()),
     };
     // Whoever ended CMD by a signal wants an end, not the rest of an upload.
     if let Ended::Program(_) = ended {
         ending::let_it_arrive(&start, &world).await;
     }
     world.end().await;
-    start.finish();
+    start.finish().await;
     Ok(ended)
+}
+
+/// Standard input and output are CMD's: a pipe that CMD closes has no other end here. Errors go
+/// where CMD's do, to the end.
+fn let_go_of_stdio() {
+    use rustix::fs::{Mode, OFlags};
+    use std::os::fd::AsFd as _;
+    let nowhere = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    if let Ok(nowhere) = nowhere {
+        let _ = nix::unistd::dup2_stdin(nowhere.as_fd());
+        let _ = nix::unistd::dup2_stdout(nowhere.as_fd());
+    }
 }
 
 /// The line that `doctor` would say of it too.

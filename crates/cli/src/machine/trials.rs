@@ -49,8 +49,10 @@ fn try_setup() -> Result<(), SetupError> {
         errno: 0,
         tried: error.to_string(),
     })?;
-    relay::set_up(&plan)?.reap();
-    Ok(())
+    let mut setup = relay::begin(&plan)?;
+    let stands = setup.wait_until_ready(&plan);
+    setup.reap();
+    stands
 }
 
 /// Whether the set-up got as far as `what` and beyond.

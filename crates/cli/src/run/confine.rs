@@ -178,19 +178,40 @@ fn failed<E: fmt::Display>(what: &'static str) -> impl FnOnce(E) -> ConfineError
     }
 }
 
-/// Gives up what the relay does not need any more: for all of its threads, for good.
-///
-/// # Errors
-///
-/// The kernel refuses a step. A kernel without Landlock, or without seccomp, is no error: the
-/// steps that it has are taken.
-pub(crate) fn confine() -> Result<(), ConfineError> {
-    rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
-    drop_capabilities().map_err(failed("capabilities"))?;
-    forbid_files().map_err(failed("Landlock"))?;
-    match filter_calls() {
-        Err(FilterError::Install(error)) if is_missing(&error) => Ok(()),
-        filtered => filtered.map_err(failed("seccomp")),
+/// What is to be given up, worked out before it is needed.
+pub(crate) struct Confinement {
+    /// In the order in which they are installed.
+    filters: [BpfProgram; 2],
+}
+
+impl Confinement {
+    /// Builds the filters of system calls for this process. Changes nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// No filters for this kind of machine.
+    pub(crate) fn prepare() -> Result<Self, ConfineError> {
+        let filters = filters().map_err(failed("seccomp"))?;
+        Ok(Self { filters })
+    }
+
+    /// Gives up what the relay does not need any more: for all of its threads, for good.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses a step. A kernel without Landlock, or without seccomp, is no error:
+    /// the steps that it has are taken.
+    pub(crate) fn apply(&self) -> Result<(), ConfineError> {
+        rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
+        drop_capabilities().map_err(failed("capabilities"))?;
+        forbid_files().map_err(failed("Landlock"))?;
+        for filter in &self.filters {
+            match seccompiler::apply_filter_all_threads(filter) {
+                Err(error) if is_missing(&error) => return Ok(()),
+                applied => applied.map_err(failed("seccomp"))?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -221,30 +242,6 @@ fn forbid_files() -> Result<(), landlock::RulesetError> {
     Ok(())
 }
 
-/// Why there is no filter.
-#[derive(Debug)]
-enum FilterError {
-    /// This kind of machine has none, or a rule is wrong.
-    Build(seccompiler::BackendError),
-    /// The kernel takes none.
-    Install(seccompiler::Error),
-}
-
-impl fmt::Display for FilterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Build(error) => error.fmt(f),
-            Self::Install(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<seccompiler::BackendError> for FilterError {
-    fn from(error: seccompiler::BackendError) -> Self {
-        Self::Build(error)
-    }
-}
-
 /// A kernel without `CONFIG_SECCOMP_FILTER`.
 fn is_missing(error: &seccompiler::Error) -> bool {
     let errno = match error {
@@ -258,22 +255,21 @@ fn is_missing(error: &seccompiler::Error) -> bool {
 
 /// Two filters: the second refuses `clone3` with "no such call", because no filter can see its
 /// flags; the C library then falls back to `clone`, whose flags the first one sees.
-fn filter_calls() -> Result<(), FilterError> {
+fn filters() -> Result<[BpfProgram; 2], seccompiler::BackendError> {
     let refuse = |errno: i32| SeccompAction::Errno(errno.unsigned_abs());
     let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let allowed = build(rules()?, refuse(libc::EPERM), SeccompAction::Allow)?;
     let no_clone3 = build(clone3, SeccompAction::Allow, refuse(libc::ENOSYS))?;
-    seccompiler::apply_filter_all_threads(&no_clone3).map_err(FilterError::Install)?;
-    seccompiler::apply_filter_all_threads(&allowed).map_err(FilterError::Install)
+    let allowed = build(rules()?, refuse(libc::EPERM), SeccompAction::Allow)?;
+    Ok([no_clone3, allowed])
 }
 
 fn build(
     rules: BTreeMap<i64, Vec<SeccompRule>>,
     otherwise: SeccompAction,
     matching: SeccompAction,
-) -> Result<BpfProgram, FilterError> {
+) -> Result<BpfProgram, seccompiler::BackendError> {
     let machine = std::env::consts::ARCH.try_into()?;
-    Ok(SeccompFilter::new(rules, otherwise, matching, machine)?.try_into()?)
+    SeccompFilter::new(rules, otherwise, matching, machine)?.try_into()
 }
 
 /// What may be called, and with which arguments.
@@ -304,9 +300,8 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError>
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
     let threads = when(0, Qword, MaskedEq(thread), thread)?;
     rules.insert(libc::SYS_clone, vec![threads]);
-    // Signals to itself: it stops when CMD does, and a panic's abort names its thread.
+    // Signals to itself: a panic's abort names its thread.
     let itself = when(0, Dword, Eq, u64::from(std::process::id()))?;
-    rules.insert(libc::SYS_kill, vec![itself.clone()]);
     rules.insert(libc::SYS_tgkill, vec![itself]);
     // Limits of its own only: of another process's they could be set.
     rules.insert(libc::SYS_prlimit64, vec![when(0, Dword, Eq, 0)?]);

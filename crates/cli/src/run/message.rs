@@ -17,8 +17,8 @@ pub(super) enum ToAgent {
     Start,
     /// Remove this file when the run is over: the relay, confined, cannot.
     RemoveAtEnd(PathBuf),
-    /// Send this signal to CMD.
-    Signal(i32),
+    /// The relay was sent this signal; CMD is to have it too.
+    Signal(Passed),
     /// Who holds the socket at `inner` that talks to `outer`?
     Holder {
         id: u64,
@@ -28,6 +28,17 @@ pub(super) enum ToAgent {
     },
     /// CMD has ended: does anything that it sent still wait in the namespace's kernel?
     Unsent,
+    /// The run is over: tidy up and hang up.
+    End,
+}
+
+/// A signal that somebody sent to the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Passed {
+    /// Its number.
+    pub(super) number: i32,
+    /// The process that sent it; 0 if that cannot be seen from here.
+    pub(super) sender: u32,
 }
 
 /// From the agent to the relay.
@@ -35,7 +46,9 @@ pub(super) enum ToAgent {
 pub(super) enum FromAgent {
     /// The user namespace stands; its maps are awaited.
     UserNamespaceMade,
-    /// Everything stands. Carries the TUN's descriptor.
+    /// There is a TUN, not set up yet. Carries its descriptor.
+    Tun,
+    /// Everything stands.
     Ready,
     /// It could not be set up; the agent has ended.
     Refused(SetupError),
@@ -43,8 +56,6 @@ pub(super) enum FromAgent {
     Warning(String),
     /// CMD could not be executed: the error of `execve(2)`.
     NotStarted { errno: i32 },
-    /// CMD was stopped (Ctrl-Z).
-    Stopped,
     /// CMD ended.
     Ended(Ending),
     /// CMD and everything that it left behind has ended.

@@ -23,7 +23,7 @@ pub(crate) mod relay;
 mod signals;
 mod user_map;
 
-pub(crate) use confine::confine;
+pub(crate) use confine::Confinement;
 pub(crate) use message::{SetupError, Step};
 
 pub(crate) use network::Network;

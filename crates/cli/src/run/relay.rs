@@ -15,17 +15,18 @@ use super::message::{FromAgent, SetupError, Step, ToAgent};
 use super::plan::Plan;
 use super::{signals, user_map};
 
-pub(crate) use agent_link::AgentLink;
+pub(crate) use agent_link::LateLink;
 pub(crate) use start::{Ended, News, Setup, Start};
 
-/// Forks the agent and waits until everything stands.
+/// Forks the agent and waits until there is a TUN. The agent goes on setting up meanwhile:
+/// see [`Setup::wait_until_ready`].
 ///
 /// To be called while the process has one thread.
 ///
 /// # Errors
 ///
 /// What the machine refused.
-pub(crate) fn set_up(plan: &Plan) -> Result<Setup, SetupError> {
+pub(crate) fn begin(plan: &Plan) -> Result<Setup, SetupError> {
     let process = |error: io::Error| SetupError::new(Step::Process, "start the agent", error);
     let (ours, theirs) = Channel::pair().map_err(process)?;
     signals::block().map_err(process)?;
@@ -35,7 +36,7 @@ pub(crate) fn set_up(plan: &Plan) -> Result<Setup, SetupError> {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             drop(ours);
-            agent::main(&theirs, plan);
+            agent::main(theirs, plan);
             exit(0);
         }
     };
@@ -47,7 +48,7 @@ pub(crate) fn set_up(plan: &Plan) -> Result<Setup, SetupError> {
         listeners: Vec::new(),
         warnings: Vec::new(),
     };
-    match talk_through(&mut setup, plan) {
+    match talk_through(&mut setup, plan, Stage::Tun) {
         Ok(()) => {
             raise_open_files();
             Ok(setup)
@@ -59,8 +60,17 @@ pub(crate) fn set_up(plan: &Plan) -> Result<Setup, SetupError> {
     }
 }
 
-/// The conversation with the agent until it is ready.
-fn talk_through(setup: &mut Setup, plan: &Plan) -> Result<(), SetupError> {
+/// How far the agent has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// There is a TUN.
+    Tun,
+    /// Everything stands.
+    Ready,
+}
+
+/// The conversation with the agent until it has come to `stage`.
+fn talk_through(setup: &mut Setup, plan: &Plan, stage: Stage) -> Result<(), SetupError> {
     let process = |error: io::Error| SetupError::new(Step::Process, "set up with the agent", error);
     loop {
         let received = setup.channel.receive().map_err(process)?;
@@ -79,10 +89,13 @@ fn talk_through(setup: &mut Setup, plan: &Plan) -> Result<(), SetupError> {
                     .extend(descriptors.drain(..).map(|fd| (port, fd.into())));
             }
             FromAgent::Refused(error) => return Err(error),
-            FromAgent::Ready => {
+            FromAgent::Tun => {
                 setup.tun = descriptors.pop();
-                return Ok(());
+                if stage == Stage::Tun {
+                    return Ok(());
+                }
             }
+            FromAgent::Ready => return Ok(()),
             _ => return Err(process(io::ErrorKind::InvalidData.into())),
         }
     }

@@ -2,13 +2,19 @@
 //!
 //! What the terminal sends (Ctrl-C, Ctrl-Z, a hang-up, a new window size) reaches CMD as well,
 //! because relay, agent and CMD are one process group; passing it on would deliver it twice.
-//! What a process sends to the relay alone is meant for the program, and is passed on.
+//! The same holds for what a process sends to the whole group (`kill %1`, `timeout`): the agent
+//! is sent it too, and so can tell. What was sent to the relay alone is meant for the program,
+//! and is passed on.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::message::Passed;
 
 /// Signals that a program may be sent on purpose.
 const PASSED_ON: [Signal; 10] = [
@@ -26,6 +32,12 @@ const PASSED_ON: [Signal; 10] = [
 
 /// `SI_KERNEL` of `siginfo(7)`: the terminal's signals have it.
 const SI_KERNEL: i32 = 0x80;
+
+/// How far apart the copies of one signal may reach the members of a process group. `timeout`
+/// sends the same signal to its child and then to the group: that counts as one, too.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// How long a copy is waited for: the kernel delivers to a whole group under one lock.
+const COPY_WAIT: Duration = Duration::from_millis(5);
 
 /// Blocks what is passed on, and whatever the terminal would stop a background job with: relay
 /// and agent go on working until CMD itself stops.
@@ -59,11 +71,13 @@ impl Signals {
         Ok(Self(SignalFd::with_flags(set, flags)?))
     }
 
-    /// The next signal that has to be passed on; `None` when there is none now.
-    pub(super) fn next(&self) -> io::Result<Option<i32>> {
+    /// The next signal that a process sent; `None` when there is none now.
+    pub(super) fn next(&self) -> io::Result<Option<Passed>> {
         while let Some(info) = self.0.read_signal()? {
-            if info.ssi_code != SI_KERNEL {
-                return Ok(i32::try_from(info.ssi_signo).ok());
+            if let (true, Ok(number)) = (info.ssi_code != SI_KERNEL, i32::try_from(info.ssi_signo))
+            {
+                let sender = info.ssi_pid;
+                return Ok(Some(Passed { number, sender }));
             }
         }
         Ok(None)
@@ -75,9 +89,70 @@ impl Signals {
     }
 }
 
+/// The agent's own copies of what was sent to the whole process group.
+pub(super) struct GroupSignals {
+    signals: Signals,
+    /// Copies of late.
+    seen: Vec<(Passed, Instant)>,
+}
+
+impl GroupSignals {
+    /// From now on; the agent has every signal blocked.
+    pub(super) fn watch() -> io::Result<Self> {
+        Ok(Self {
+            signals: Signals::passed_on()?,
+            seen: Vec::new(),
+        })
+    }
+
+    /// Remembers the copies that have come, and forgets the old ones.
+    pub(super) fn note(&mut self) {
+        let now = Instant::now();
+        while let Ok(Some(copy)) = self.signals.next() {
+            self.seen.push((copy, now));
+        }
+        self.seen.retain(|(_, at)| now - *at < TOGETHER);
+    }
+
+    /// Whether `passed`, which the relay was sent, was sent to this process as well, just now
+    /// or in the next moment.
+    pub(super) fn had(&mut self, passed: Passed) -> bool {
+        let until = Instant::now() + COPY_WAIT;
+        loop {
+            self.note();
+            if self.seen.iter().any(|(copy, _)| *copy == passed) {
+                return true;
+            }
+            let Some(left) = until.checked_duration_since(Instant::now()) else {
+                return false;
+            };
+            let wait = Timespec {
+                tv_sec: 0,
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let mut copies = [PollFd::new(&self.signals, PollFlags::IN)];
+            if !matches!(poll(&mut copies, Some(&wait)), Ok(1..)) {
+                return false;
+            }
+        }
+    }
+}
+
+impl AsFd for GroupSignals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+impl AsRawFd for GroupSignals {
+    fn as_raw_fd(&self) -> RawFd {
+        self.signals.as_raw_fd()
     }
 }
 

@@ -102,7 +102,8 @@ impl IpHead {
         }
     }
 
-    fn pseudo(&self, body_len: usize) -> Sum {
+    /// The pseudo header of a packet with `body_len` octets behind this one.
+    pub(crate) fn pseudo(&self, body_len: usize) -> Sum {
         checksum::pseudo(self.source, self.destination, self.protocol, body_len)
     }
 }
@@ -184,11 +185,14 @@ fn tcp_header(tuple: &FourTuple, header: &Header) -> TcpHeader {
     }
 }
 
-/// A transport header of 8 octets, UDP's or ICMP's, and what follows it.
+/// A transport header of 8 octets, UDP's or ICMP's, and what follows it; or a payload alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     header: [u8; 8],
-    checksum_at: u16,
+    /// Octets of the header: none if the payload is all there is.
+    header_len: usize,
+    /// Where in the header the checksum is.
+    checksum_at: Option<u16>,
     payload: Bytes,
     /// UDP and ICMPv6 sum a pseudo header, ICMP does not.
     has_pseudo_header: bool,
@@ -200,7 +204,8 @@ impl Message {
         let header = UdpHeader::new(source.port(), destination.port(), payload.len());
         Self {
             header: eight(|out| header.emit(out)),
-            checksum_at: udp::CHECKSUM_AT,
+            header_len: 8,
+            checksum_at: Some(udp::CHECKSUM_AT),
             payload,
             has_pseudo_header: true,
         }
@@ -210,15 +215,31 @@ impl Message {
     pub(crate) fn icmp(header: [u8; 8], payload: Bytes, ipv6: bool) -> Self {
         Self {
             header,
-            checksum_at: switchboard_wire::icmp::CHECKSUM_AT,
+            header_len: 8,
+            checksum_at: Some(switchboard_wire::icmp::CHECKSUM_AT),
             payload,
             has_pseudo_header: ipv6,
         }
     }
 
+    /// What an application writes behind the IP header, as it is.
+    pub(crate) fn bare(payload: Bytes) -> Self {
+        Self {
+            header: [0; 8],
+            header_len: 0,
+            checksum_at: None,
+            payload,
+            has_pseudo_header: false,
+        }
+    }
+
+    fn header(&self) -> &[u8] {
+        self.header.get(..self.header_len).unwrap_or_default()
+    }
+
     /// Octets behind the IP header.
     pub(crate) fn len(&self) -> usize {
-        self.header.len() + self.payload.len()
+        self.header_len + self.payload.len()
     }
 
     fn pseudo(&self, ip: &IpHead) -> Sum {
@@ -242,12 +263,15 @@ impl Message {
         };
         ip.emit(self.len(), None, &mut transmit.head);
         let start = transmit.head.len();
-        transmit.head.put(&self.header);
+        transmit.head.put(self.header());
         let pseudo = self.pseudo(ip);
+        let checksum_at = self.checksum_at;
         if !self.payload.is_empty() {
             transmit.payload.push(self.payload);
         }
-        seal(&mut transmit, pseudo, start, self.checksum_at, summing);
+        if let Some(at) = checksum_at {
+            seal(&mut transmit, pseudo, start, at, summing);
+        }
         transmit
     }
 
@@ -270,12 +294,12 @@ impl Message {
             let mut transmit = Transmit::default();
             ip.emit(len, Some(fragment), &mut transmit.head);
             let start = if offset == 0 {
-                transmit.head.put(&self.header);
+                transmit.head.put(self.header());
                 0
             } else {
-                offset - self.header.len()
+                offset - self.header_len
             };
-            let end = offset + len - self.header.len();
+            let end = offset + len - self.header_len;
             let mut payload = Payload::new();
             if end > start {
                 payload.push(self.payload.slice(start..end));
@@ -288,12 +312,15 @@ impl Message {
 
     /// Sums header and payload before they are cut.
     fn finish_checksum(&mut self, ip: &IpHead) {
-        let sum = self.pseudo(ip).plus(&self.header).plus(&self.payload);
+        let Some(at) = self.checksum_at else {
+            return;
+        };
+        let sum = self.pseudo(ip).plus(self.header()).plus(&self.payload);
         let value = match sum.checksum() {
             0 => 0xffff,
             sum => sum,
         };
-        let at = usize::from(self.checksum_at);
+        let at = usize::from(at);
         if let Some(field) = self.header.get_mut(at..at + 2) {
             field.copy_from_slice(&value.to_be_bytes());
         }

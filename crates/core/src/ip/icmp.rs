@@ -240,7 +240,8 @@ pub(crate) fn quote_echo(request: &crate::socket::EchoRequest) -> Bytes {
     Bytes::from(out)
 }
 
-fn echo_request(echo: switchboard_wire::icmp::Echo, ipv6: bool) -> [u8; 8] {
+/// The header of an echo request.
+pub(crate) fn echo_request(echo: switchboard_wire::icmp::Echo, ipv6: bool) -> [u8; 8] {
     if ipv6 {
         eight(|out| Icmpv6Header::EchoRequest(echo).emit(out))
     } else {

@@ -60,7 +60,7 @@ impl Stack {
     }
 
     /// Our own addresses, all of them, a group; a gateway stands in for every address.
-    fn may_bind(&self, address: IpAddr) -> bool {
+    pub(super) fn may_bind(&self, address: IpAddr) -> bool {
         address.is_unspecified()
             || self.config.any_address
             || self.addresses.classify(address) != Destination::Foreign

@@ -98,7 +98,7 @@ impl Stack {
     }
 
     /// A packet waits for the device.
-    fn push_out(&mut self, way: Way, transmit: Transmit) {
+    pub(super) fn push_out(&mut self, way: Way, transmit: Transmit) {
         if self.outbox.len() >= OUTBOX_MAX {
             return self.drop_packet(DropReason::OutboxFull);
         }

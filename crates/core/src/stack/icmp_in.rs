@@ -34,6 +34,7 @@ impl Stack {
         };
         match message.header {
             Icmpv4Header::EchoRequest(echo) => self.echo_arrives(now, admitted, echo),
+            Icmpv4Header::EchoReply(echo) => self.echo_reply_arrives(admitted, echo),
             header if header.is_error() => match message.quote() {
                 Ok(quote) => {
                     self.error_arrives(now, admitted, icmp::understand_v4(&header), &quote)
@@ -52,6 +53,7 @@ impl Stack {
         };
         match message.header {
             Icmpv6Header::EchoRequest(echo) => self.echo_arrives(now, admitted, echo),
+            Icmpv6Header::EchoReply(echo) => self.echo_reply_arrives(admitted, echo),
             Icmpv6Header::Other {
                 kind: MLD_QUERY,
                 code: 0,
@@ -105,17 +107,21 @@ impl Stack {
         quote: &Quote<'_>,
     ) {
         let offender = admitted.packet.source;
-        let (Some(why), Some((source_port, destination_port))) = (why, quote.ports()) else {
+        let Some(why) = why else {
             return self.drop_packet(DropReason::IcmpIgnored);
         };
-        let local = SocketAddr::new(quote.source, source_port);
-        let remote = SocketAddr::new(quote.destination, destination_port);
-        let is_about_us = match quote.protocol {
-            IpProtocol::TCP => self.error_to_tcp(now, why, offender, (local, remote), quote),
-            IpProtocol::UDP => self.error_to_udp(now, why, offender, (local, remote), quote),
+        let is_ours = self.addresses.is_ours(quote.source);
+        let of_packet_socket = is_ours && self.error_to_packet_sockets(now, why, offender, quote);
+        let ends = quote.ports().map(|(source, destination)| {
+            let local = SocketAddr::new(quote.source, source);
+            (local, SocketAddr::new(quote.destination, destination))
+        });
+        let of_transport = match (quote.protocol, ends) {
+            (IpProtocol::TCP, Some(ends)) => self.error_to_tcp(now, why, offender, ends, quote),
+            (IpProtocol::UDP, Some(ends)) => self.error_to_udp(now, why, offender, ends, quote),
             _ => false,
         };
-        if is_about_us {
+        if of_packet_socket || of_transport {
             self.stats.icmp_errors_received += 1;
         } else {
             self.drop_packet(DropReason::IcmpNotOurs);
@@ -181,18 +187,24 @@ impl Stack {
             offender,
             remote,
         });
-        if let Unreachable::TooBig { mtu } = why {
-            let claimed = usize::try_from(mtu).unwrap_or(usize::MAX);
-            let dropped = self.mtu_to(remote.ip(), now).max(quote.transport.len());
-            let _ = self.path_mtus.reduce(remote.ip(), claimed, dropped, now);
-        }
+        self.learn_path_mtu(now, why, quote);
         self.tell_udp(key, Readiness::ERROR | Readiness::READABLE);
         true
+    }
+
+    /// A packet of no connection was too big for its path.
+    pub(super) fn learn_path_mtu(&mut self, now: Instant, why: Unreachable, quote: &Quote<'_>) {
+        if let Unreachable::TooBig { mtu } = why {
+            let to = quote.destination;
+            let claimed = usize::try_from(mtu).unwrap_or(usize::MAX);
+            let dropped = self.mtu_to(to, now).max(quote.transport.len());
+            let _ = self.path_mtus.reduce(to, claimed, dropped, now);
+        }
     }
 }
 
 /// What an echo request carries.
-fn echo_payload(admitted: &Admitted<'_>) -> Bytes {
+pub(super) fn echo_payload(admitted: &Admitted<'_>) -> Bytes {
     let Admitted { rx, packet, .. } = admitted;
     let end = packet.total_len().min(rx.bytes.len());
     let start = (packet.header_len + HEADER_LEN).min(end);

@@ -113,6 +113,7 @@ impl Stack {
 
     /// To the transport.
     fn deliver(&mut self, now: Instant, admitted: Admitted<'_>) {
+        let is_heard = !self.raws.is_empty() && self.raw_arrives(&admitted);
         match admitted.packet.protocol {
             IpProtocol::TCP => self.tcp_arrives(now, &admitted),
             IpProtocol::UDP => self.udp_arrives(now, &admitted),
@@ -122,6 +123,7 @@ impl Stack {
             IpProtocol::NO_NEXT_HEADER if admitted.packet.is_ipv6() => {
                 self.drop_packet(DropReason::UnknownProtocol);
             }
+            _ if is_heard => {}
             _ => {
                 self.drop_packet(DropReason::UnknownProtocol);
                 let packet = &admitted.packet;

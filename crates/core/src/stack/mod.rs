@@ -3,6 +3,8 @@
 //! What a thing means is decided elsewhere (`ip`, `demux`, `tcp`, `udp`); here it is taken from
 //! one to the next.
 
+mod calls_ping;
+mod calls_raw;
 mod calls_tcp;
 mod calls_udp;
 mod echo;
@@ -12,16 +14,18 @@ mod icmp_in;
 mod inputs;
 mod multicast;
 mod outputs;
+mod packet_sockets;
 mod tcp_in;
 mod tcp_sockets;
 mod udp_in;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::net::IpAddr;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
 
 use switchboard_wire::packet::IP_PACKET_MAX;
-use switchboard_wire::{Endpoint, Instant, Transmit, ipv4};
+use switchboard_wire::{Instant, Transmit, ipv4};
 
 use crate::config::{Config, TcpConfig};
 use crate::deadlines::Deadlines;
@@ -41,9 +45,12 @@ use crate::ip::rate_limit::RateLimit;
 use crate::ip::reassembly::Reassembly;
 use crate::ip::route::RouteTable;
 use crate::multicast::groups::Groups;
+use crate::ping::table::PingTable;
+use crate::raw::socket::{Kind, PacketSocket};
+use crate::raw::table::RawTable;
 use crate::ready::Line;
 use crate::slab::{Key, Slab};
-use crate::socket::{EchoRequest, SocketEntry, State};
+use crate::socket::{EchoRequest, SocketEntry, SocketKind, State};
 use crate::stats::Stats;
 use crate::tcp::{Connection, IsnGenerator, Outgoing, PortHash, Shared};
 use crate::udp::socket::UdpSocket;
@@ -79,6 +86,11 @@ pub struct Stack {
 
     udp: Slab<UdpSocket>,
     udp_table: UdpTable,
+    packet_sockets: Slab<PacketSocket>,
+    raws: RawTable,
+    pings: PingTable,
+    /// Raw and ping sockets that wait for room.
+    packet_waiters: Vec<Key>,
     groups: Groups,
     echoes: VecDeque<EchoRequest>,
     is_echo_announced: bool,
@@ -179,6 +191,10 @@ impl Stack {
             ports: PortHash::new(entropy.secret_key()),
             shared,
             deadlines: Deadlines::default(),
+            packet_sockets: Slab::default(),
+            raws: RawTable::new(SecretHash::new(entropy.secret_key())),
+            pings: PingTable::new(SecretHash::new(entropy.secret_key())),
+            packet_waiters: Vec::new(),
             groups: Groups::new(limits.groups),
             echoes: VecDeque::new(),
             is_echo_announced: false,
@@ -202,30 +218,47 @@ impl Stack {
         &self.stats
     }
 
-    /// All sockets: listeners, connections, records of TIME-WAIT, datagram sockets.
+    /// All sockets: listeners, connections, records of TIME-WAIT, datagram, ping and raw sockets.
     pub fn sockets(&self) -> impl Iterator<Item = SocketEntry> {
         let listeners = self.listeners.iter().map(|(_, listener)| SocketEntry {
-            local: Endpoint::tcp(listener.local),
+            kind: SocketKind::Tcp,
+            local: listener.local,
             remote: None,
             state: Some(State::Listen),
         });
         let connections = self.tcp.iter().map(|(_, socket)| SocketEntry {
-            local: Endpoint::tcp(socket.connection.tuple().local),
+            kind: SocketKind::Tcp,
+            local: socket.connection.tuple().local,
             remote: Some(socket.connection.tuple().remote),
             state: Some(socket.connection.state()),
         });
         let records = self.time_waits.iter().map(|record| SocketEntry {
-            local: Endpoint::tcp(record.tuple.local),
+            kind: SocketKind::Tcp,
+            local: record.tuple.local,
             remote: Some(record.tuple.remote),
             state: Some(State::TimeWait),
         });
         let open = self.udp.iter().filter(|(_, socket)| !socket.is_closed);
         let datagrams = open.map(|(_, socket)| SocketEntry {
-            local: Endpoint::udp(socket.local),
+            kind: SocketKind::Udp,
+            local: socket.local,
             remote: socket.remote.or(socket.source),
             state: None,
         });
-        listeners.chain(connections).chain(records).chain(datagrams)
+        let packets = self.packet_sockets.iter().map(|(_, socket)| {
+            let (kind, port) = match socket.kind {
+                Kind::Ping { identifier } => (SocketKind::Ping, identifier),
+                Kind::Raw { protocol } => (SocketKind::Raw(protocol), 0),
+            };
+            SocketEntry {
+                kind,
+                local: SocketAddr::new(socket.local, port),
+                remote: socket.remote.map(|remote| SocketAddr::new(remote, 0)),
+                state: None,
+            }
+        });
+        let streams = listeners.chain(connections).chain(records);
+        streams.chain(datagrams).chain(packets)
     }
 
     /// What it was made with.

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use switchboard_wire::{Checksum, Instant, RxPacket, Transmit};
 
+use super::packet_sockets::WAITING_MAX;
 use super::{Stack, Way};
 use crate::demux::pending::Pending;
 use crate::event::{Event, Incoming, Readiness};
@@ -17,7 +18,12 @@ impl Stack {
         self.now = self.now.max(now);
         loop {
             let (way, transmit) = match self.outbox.pop_front() {
-                Some(waiting) => waiting,
+                Some(waiting) => {
+                    if self.outbox.len() < WAITING_MAX && !self.packet_waiters.is_empty() {
+                        self.wake_packet_waiters();
+                    }
+                    waiting
+                }
                 None => self.next_in_line(now)?,
             };
             match way {
@@ -80,6 +86,7 @@ impl Stack {
             let event = match self.events.pop()? {
                 Who::Tcp(key) => self.tcp_event(key),
                 Who::Udp(key) => self.udp_event(key),
+                Who::Packet(key) => self.packet_event(key),
                 Who::Listener(key) => self.listener_event(key),
                 Who::Incoming(key) => self.incoming_event(key),
                 Who::Expired(key) => Some(Event::FlowGone(self.flow_id(key))),

@@ -12,7 +12,7 @@ use crate::event::Readiness;
 use crate::ip::egress::ip_header_len;
 use crate::ready::Who;
 use crate::slab::Key;
-use crate::socket::{FlowId, ListenerId, State, TcpId, UdpId};
+use crate::socket::{FlowId, ListenerId, PingId, RawId, State, TcpId, UdpId};
 use crate::tcp::{Connection, LinkLimits, Next, OpenParams, SeqNum, Step, TimeWait};
 
 /// Octets of a TCP header without options.
@@ -34,6 +34,22 @@ impl Stack {
 
     pub(super) fn udp_id(&self, key: Key) -> UdpId {
         UdpId {
+            shard: self.config.shard,
+            index: key.index,
+            generation: key.generation,
+        }
+    }
+
+    pub(super) fn ping_id(&self, key: Key) -> PingId {
+        PingId {
+            shard: self.config.shard,
+            index: key.index,
+            generation: key.generation,
+        }
+    }
+
+    pub(super) fn raw_id(&self, key: Key) -> RawId {
+        RawId {
             shard: self.config.shard,
             index: key.index,
             generation: key.generation,

@@ -59,30 +59,46 @@ impl std::error::Error for LinkError {
 ///
 /// # Errors
 ///
-/// [`LinkError`] names the step that failed; the steps before it stay done.
+/// [`LinkError`] names the first step that failed; the others may be done.
 pub fn configure(name: &str, config: &LinkConfig) -> Result<(), LinkError> {
     let failed = |tried: String| move |source: io::Error| LinkError { tried, source };
     let socket = Netlink::open().map_err(failed("open a netlink socket".into()))?;
     let index = rustix::net::netdevice::name_to_index(&socket.0, name)
         .map_err(|errno| failed(format!("find the interface {name}"))(errno.into()))?;
+    let messages = messages(index, config).collect();
+    match socket.ask_all(messages) {
+        Ok(None) => Ok(()),
+        Ok(Some((refused, source))) => Err(failed(step(name, config, refused))(source)),
+        Err(source) => Err(failed(format!("set up the interface {name}"))(source)),
+    }
+}
 
-    socket
-        .ask(set_link(index, config))
-        .map_err(failed(format!("set up the interface {name}")))?;
-    for (address, prefix_len) in &config.addresses {
-        socket
-            .ask(add_address(index, *address, *prefix_len))
-            .map_err(failed(format!(
-                "give {name} the address {address}/{prefix_len}"
-            )))?;
+/// One message a step, in the order of [`step`].
+///
+/// The queue's length is set while the interface is down: of one that is up the kernel stops
+/// the queue first, and waits for every processor (`synchronize_net`).
+fn messages(index: u32, config: &LinkConfig) -> impl Iterator<Item = Message> {
+    let addresses = config.addresses.iter();
+    let routes = config.routes.iter();
+    [set_link(index, config), bring_up(index)]
+        .into_iter()
+        .chain(addresses.map(move |(address, len)| add_address(index, *address, *len)))
+        .chain(routes.map(move |route| add_route(index, route)))
+}
+
+/// What the message at `at` of [`messages`] tried.
+fn step(name: &str, config: &LinkConfig, at: usize) -> String {
+    let Some(at) = at.checked_sub(2) else {
+        return format!("set up the interface {name}");
+    };
+    if let Some((address, len)) = config.addresses.get(at) {
+        return format!("give {name} the address {address}/{len}");
     }
-    for route in &config.routes {
-        let (to, prefix_len) = route.destination;
-        socket
-            .ask(add_route(index, route))
-            .map_err(failed(format!("route {to}/{prefix_len} through {name}")))?;
+    let route = config.routes.get(at - config.addresses.len());
+    match route.map(|route| route.destination) {
+        Some((to, len)) => format!("route {to}/{len} through {name}"),
+        None => format!("set up the interface {name}"),
     }
-    Ok(())
 }
 
 const NLMSG_HEADER_LEN: usize = 16;
@@ -141,9 +157,11 @@ impl Message {
         }
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    /// The message's octets, with `sequence` to know its acknowledgement by.
+    fn finish(mut self, sequence: u32) -> Vec<u8> {
         let len = self.0.len() as u32;
         self.0[..4].copy_from_slice(&len.to_ne_bytes());
+        self.0[8..12].copy_from_slice(&sequence.to_ne_bytes());
         self.0
     }
 }
@@ -155,14 +173,21 @@ fn family(address: IpAddr) -> u8 {
     }
 }
 
-fn set_link(index: u32, config: &LinkConfig) -> Message {
-    let up = (libc::IFF_UP as u32).to_ne_bytes();
-    // `ifinfomsg`: family, padding, type; index; flags; which flags change.
-    let mut message = Message::new(RTM_NEWLINK, CHANGE)
+/// `ifinfomsg`: family, padding, type; index; flags; which flags change.
+fn link(index: u32, flags: u32) -> Message {
+    Message::new(RTM_NEWLINK, CHANGE)
         .put(&[0; 4])
         .put(&index.to_ne_bytes())
-        .put(&up)
-        .put(&up);
+        .put(&flags.to_ne_bytes())
+        .put(&flags.to_ne_bytes())
+}
+
+fn bring_up(index: u32) -> Message {
+    link(index, libc::IFF_UP as u32)
+}
+
+fn set_link(index: u32, config: &LinkConfig) -> Message {
+    let mut message = link(index, 0);
     if let Some(mtu) = config.mtu {
         message = message.attribute(IFLA_MTU, &mtu.to_ne_bytes());
     }
@@ -224,22 +249,35 @@ impl Netlink {
         Ok(Self(socket))
     }
 
-    /// Sends a request and waits for its acknowledgement.
-    fn ask(&self, message: Message) -> io::Result<()> {
-        let message = message.finish();
+    /// Sends all requests at once and waits for the last one's acknowledgement: the index of
+    /// the first that was refused, and why.
+    fn ask_all(&self, messages: Vec<Message>) -> io::Result<Option<(usize, io::Error)>> {
+        let count = messages.len();
+        let numbered = (0..).zip(messages);
+        let request: Vec<u8> = numbered
+            .flat_map(|(sequence, message)| message.finish(sequence))
+            .collect();
         let kernel = SocketAddrNetlink::new(0, 0);
-        rustix::net::sendto(&self.0, &message, SendFlags::empty(), &kernel)?;
+        rustix::net::sendto(&self.0, &request, SendFlags::empty(), &kernel)?;
+        let mut refused = None;
         let mut answer = [0; 4096];
-        let (len, _) = rustix::net::recv(&self.0, &mut answer[..], RecvFlags::empty())?;
-        // `nlmsghdr`, then `nlmsgerr`: a negative errno, or 0 for an acknowledgement.
-        let kind = answer.get(4..6).filter(|_| len >= NLMSG_HEADER_LEN + 4);
-        if kind != Some(&NLMSG_ERROR.to_ne_bytes()[..]) {
-            return Err(io::ErrorKind::InvalidData.into());
+        for _ in 0..count {
+            let (len, _) = rustix::net::recv(&self.0, &mut answer[..], RecvFlags::empty())?;
+            let answer = answer.get(..len).unwrap_or_default();
+            let (sequence, errno) = acknowledgement(answer).ok_or(io::ErrorKind::InvalidData)?;
+            if errno != 0 && refused.is_none() {
+                refused = Some((sequence, io::Error::from_raw_os_error(-errno)));
+            }
         }
-        let errno = [answer[16], answer[17], answer[18], answer[19]];
-        match i32::from_ne_bytes(errno) {
-            0 => Ok(()),
-            errno => Err(io::Error::from_raw_os_error(-errno)),
-        }
+        Ok(refused)
     }
+}
+
+/// `nlmsghdr`, then `nlmsgerr`: which request it is about, and a negative errno, or 0.
+fn acknowledgement(answer: &[u8]) -> Option<(usize, i32)> {
+    let four = |at: usize| <[u8; 4]>::try_from(answer.get(at..at + 4)?).ok();
+    let kind = answer.get(4..6)?;
+    let errno = i32::from_ne_bytes(four(NLMSG_HEADER_LEN)?);
+    let sequence = u32::from_ne_bytes(four(8)?);
+    (kind == NLMSG_ERROR.to_ne_bytes()).then_some((sequence as usize, errno))
 }

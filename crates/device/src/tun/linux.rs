@@ -85,12 +85,22 @@ impl Tun {
     ///
     /// The descriptor is no TUN, or the runtime cannot watch it.
     pub fn from_fd(fd: OwnedFd, mtu: usize) -> io::Result<Self> {
+        let tun = Self::watch(fd, mtu)?;
+        if tun.agreed.link_len > 0 {
+            let text = "a TAP: its frames need an Ethernet layer";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        Ok(tun)
+    }
+
+    /// A device of a TUN's packets or a TAP's frames.
+    pub(crate) fn watch(fd: OwnedFd, mtu: usize) -> io::Result<Self> {
         set_nonblocking(fd.as_fd())?;
         let agreed = agree(&fd)?;
         let read_max = match agreed.header_len {
             0 => mtu,
             header_len => header_len + IP_PACKET_MAX,
-        };
+        } + agreed.link_len;
         // SAFETY: the descriptor is owned by the `AsyncFd`, and this type neither replaces nor
         // closes it before the `AsyncFd` is dropped.
         let fd = unsafe { AsyncFd::register(fd)? };
@@ -104,6 +114,10 @@ impl Tun {
             drained: false,
             drops: TunDrops::default(),
         })
+    }
+
+    pub(crate) fn is_tap(&self) -> bool {
+        self.agreed.link_len > 0
     }
 
     /// Packets that went no further, by reason.
@@ -213,7 +227,7 @@ impl Tun {
 
     /// Writes one packet that needs nothing that was not agreed on.
     fn write(&mut self, transmit: &Transmit) -> io::Result<()> {
-        let header = virtio::emit(transmit);
+        let header = virtio::emit(transmit, self.agreed.link_len);
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         slices[0] = IoSlice::new(&header[..self.agreed.header_len]);
         slices[1] = IoSlice::new(&transmit.head);

@@ -26,4 +26,4 @@ pub use link::{LinkConfig, LinkError, Route, configure};
 #[cfg(target_os = "linux")]
 pub use linux::{Tun, TunDrops};
 #[cfg(target_os = "linux")]
-pub use open::{NODE, OpenError, OpenTun, open, open_plain};
+pub use open::{NODE, OpenError, OpenTun, open, open_plain, open_tap};

@@ -8,6 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use switchboard_wire::ethernet;
+
 use super::virtio;
 
 /// Where the device node usually is.
@@ -98,6 +100,18 @@ pub fn open_plain(node: &Path, name: &str) -> Result<OpenTun, OpenError> {
     open_as(node, name, PLAIN)
 }
 
+/// Makes the TAP interface `name`: as [`open`], but for Ethernet frames.
+///
+/// # Errors
+///
+/// As for [`open`].
+pub fn open_tap(node: &Path, name: &str) -> Result<OpenTun, OpenError> {
+    open_as(node, name, FRAMES | libc::IFF_VNET_HDR)
+}
+
+/// Ethernet frames, likewise.
+const FRAMES: c_int = libc::IFF_TAP | libc::IFF_NO_PI;
+
 /// Packets of IP without a word before them about their protocol.
 const PLAIN: c_int = libc::IFF_TUN | libc::IFF_NO_PI;
 
@@ -148,6 +162,8 @@ fn attach(fd: &OwnedFd, name: &str, flags: c_int) -> io::Result<String> {
 pub(crate) struct Agreed {
     /// Octets of virtio-net header before each packet; 0: plain.
     pub(crate) header_len: usize,
+    /// Octets of link header before each IP packet: none of a TUN, Ethernet's of a TAP.
+    pub(crate) link_len: usize,
     /// The kernel takes and brings UDP super-datagrams too.
     pub(crate) uso: bool,
 }
@@ -158,9 +174,14 @@ pub(crate) fn agree(fd: &OwnedFd) -> io::Result<Agreed> {
     ioctl(fd, libc::TUNGETIFF as c_ulong, &mut request)?;
     // SAFETY: TUNGETIFF has written the flags member; every bit pattern is a value of it.
     let flags = c_int::from(unsafe { request.ifr_ifru.ifru_flags });
+    let link_len = match flags & libc::IFF_TAP {
+        0 => 0,
+        _ => ethernet::HEADER_LEN,
+    };
     if flags & libc::IFF_VNET_HDR == 0 {
         return Ok(Agreed {
             header_len: 0,
+            link_len,
             uso: false,
         });
     }
@@ -181,6 +202,7 @@ pub(crate) fn agree(fd: &OwnedFd) -> io::Result<Agreed> {
     });
     Ok(Agreed {
         header_len,
+        link_len,
         // A kernel that brings USO takes it too; both came with Linux 6.2.
         uso: granted.is_some_and(|step| step & F_USO != 0),
     })

@@ -61,8 +61,9 @@ pub(crate) fn parse(header: &[u8]) -> Option<Received> {
     })
 }
 
-/// The header that asks the kernel for what `transmit` leaves undone.
-pub(crate) fn emit(transmit: &Transmit) -> [u8; HEADER_LEN] {
+/// The header that asks the kernel for what `transmit` leaves undone. `link_len`: octets of link
+/// header before the IP header.
+pub(crate) fn emit(transmit: &Transmit, link_len: usize) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     let Some(partial) = transmit.checksum else {
         return header;
@@ -80,7 +81,10 @@ pub(crate) fn emit(transmit: &Transmit) -> [u8; HEADER_LEN] {
     let mut gso_type = GSO_UDP_L4;
     let mut headers = partial.start + UDP_HEADER_LEN;
     if partial.offset == TCP_CHECKSUM {
-        let is_v4 = transmit.head.first().is_some_and(|octet| octet >> 4 == 4);
+        let is_v4 = transmit
+            .head
+            .get(link_len)
+            .is_some_and(|octet| octet >> 4 == 4);
         gso_type = if is_v4 { GSO_TCPV4 } else { GSO_TCPV6 };
         if transport
             .get(TCP_FLAGS)

@@ -20,23 +20,23 @@ fn segment(version: u8, start: u16, flags: u8) -> Transmit {
 
 #[test]
 fn a_finished_packet_asks_for_nothing() {
-    assert_eq!(emit(&Transmit::default()), [0; HEADER_LEN]);
+    assert_eq!(emit(&Transmit::default(), 0), [0; HEADER_LEN]);
 }
 
 #[test]
 fn tcp_super_segments_name_family_size_and_headers() {
-    let header = emit(&segment(4, 20, 0x10));
+    let header = emit(&segment(4, 20, 0x10), 0);
     assert_eq!(header[..2], [NEEDS_CSUM, GSO_TCPV4]);
     assert_eq!(header[2..4], 52_u16.to_ne_bytes());
     assert_eq!(header[4..6], 1_400_u16.to_ne_bytes());
     assert_eq!(header[6..8], 20_u16.to_ne_bytes());
     assert_eq!(header[8..10], 16_u16.to_ne_bytes());
-    assert_eq!(emit(&segment(6, 40, 0x10))[1], GSO_TCPV6);
+    assert_eq!(emit(&segment(6, 40, 0x10), 0)[1], GSO_TCPV6);
 }
 
 #[test]
 fn cwr_stays_on_the_first_segment_alone() {
-    assert_eq!(emit(&segment(4, 20, 0x90))[1], GSO_TCPV4 | GSO_ECN);
+    assert_eq!(emit(&segment(4, 20, 0x90), 0)[1], GSO_TCPV4 | GSO_ECN);
 }
 
 #[test]
@@ -46,14 +46,14 @@ fn udp_is_told_by_where_its_checksum_is() {
         start: 40,
         offset: 6,
     });
-    let header = emit(&datagrams);
+    let header = emit(&datagrams, 0);
     assert_eq!(header[1], GSO_UDP_L4);
     assert_eq!(header[2..4], 48_u16.to_ne_bytes());
 }
 
 #[test]
 fn what_is_emitted_is_understood() {
-    let received = parse(&emit(&segment(4, 20, 0x10))).unwrap();
+    let received = parse(&emit(&segment(4, 20, 0x10), 0)).unwrap();
     assert_eq!(received.checksum, Checksum::Partial);
     assert_eq!(received.segment_size, NonZeroU16::new(1_400));
 }

@@ -111,7 +111,7 @@ impl Directory {
         let name = printed_name(query);
         let holder = question.flow.holder();
         let client = question.client.address;
-        if let Verdict::Refuse(why) = self.context.policy.name(&name, client, holder) {
+        if let Verdict::Refuse { why, .. } = self.context.policy.name(&name, client, holder) {
             // NXDOMAIN, because on REFUSED the C library asks again and reports a passing
             // failure.
             let message = query.refuse(ResponseCode::NXDomain, ExtendedError::Blocked);

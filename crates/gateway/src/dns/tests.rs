@@ -290,7 +290,7 @@ async fn a_name_that_policy_refuses_is_not_looked_up() {
             Verdict::Pass
         }
         fn name(&self, _: &str, _: SocketAddr, _: Option<&crate::Program>) -> Verdict {
-            Verdict::Refuse("not on the list".to_owned())
+            Verdict::silent("not on the list")
         }
     }
     let desk = desk_with(vec![server().await], Arc::new(Nobody));

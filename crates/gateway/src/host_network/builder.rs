@@ -9,6 +9,7 @@ use std::sync::Arc;
 use switchboard::device::tee::{PacketSink, Tee};
 use switchboard::device::{Device, Offloads, pipe};
 use switchboard::net::Resolve;
+use switchboard::shape::{self, Conditions, Seed, ShapeHandle, Shaped};
 use switchboard::{Cidr, Clock, Net, NetBuilder};
 
 use super::HostNetwork;
@@ -34,6 +35,8 @@ pub struct HostNetworkBuilder {
     resolver: Option<Box<dyn Resolve>>,
     record: Option<PathBuf>,
     sinks: Vec<Box<dyn PacketSink>>,
+    shape: Option<(Conditions, Conditions)>,
+    luck: Seed,
 }
 
 impl fmt::Debug for HostNetworkBuilder {
@@ -54,6 +57,8 @@ impl Default for HostNetworkBuilder {
             resolver: None,
             record: None,
             sinks: Vec::new(),
+            shape: None,
+            luck: Seed::default(),
         }
     }
 }
@@ -115,6 +120,27 @@ impl HostNetworkBuilder {
         self
     }
 
+    /// Puts a line of these conditions in each direction between the network and its gateway;
+    /// a delay of 40 ms makes round trips 80 ms longer. The MTU is 1500 octets then.
+    /// [`HostNetwork::shape`] changes it while it runs.
+    pub fn shape(self, conditions: Conditions) -> Self {
+        self.shape_each(conditions.clone(), conditions)
+    }
+
+    /// The same with conditions of its own for each direction: `down`, toward the network, and
+    /// `up`, away from it.
+    pub fn shape_each(mut self, down: Conditions, up: Conditions) -> Self {
+        self.shape = Some((down, up));
+        self
+    }
+
+    /// What the luck of a [`shape`](Self::shape) follows from: the same seed loses the same
+    /// packets of the same conversation.
+    pub fn shape_seed(mut self, seed: Seed) -> Self {
+        self.luck = seed;
+        self
+    }
+
     /// Who finds names instead of the host's resolver; the policy is asked before.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.resolver = Some(Box::new(resolver));
@@ -141,11 +167,23 @@ impl HostNetworkBuilder {
             tso6: true,
             uso: true,
         };
-        let (near, far) = pipe::pair(MTU, offloads, CAPACITY);
-        self.start_on(near, far).await
+        let Some((down, up)) = self.shape.clone() else {
+            let (near, far) = pipe::pair(MTU, offloads, CAPACITY);
+            return self.start_on(near, far, None).await;
+        };
+        // Both ends must know: the gateway's datagrams are to be fragmented, too.
+        let (near, far) = pipe::pair(shape::MTU, offloads, CAPACITY);
+        let near = Shaped::new(near, down, up, self.luck);
+        let handle = near.handle();
+        self.start_on(near, far, Some(handle)).await
     }
 
-    async fn start_on(mut self, near: impl Device, far: impl Device) -> io::Result<HostNetwork> {
+    async fn start_on(
+        mut self,
+        near: impl Device,
+        far: impl Device,
+        shape: Option<ShapeHandle>,
+    ) -> io::Result<HostNetwork> {
         let clock = Clock::start();
         let late = LateContext::default();
         let mut recording = None;
@@ -183,6 +221,7 @@ impl HostNetworkBuilder {
             gateway,
             relay,
             recording,
+            shape,
         })
     }
 }

@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use switchboard::device::tee::CaptureStats;
+use switchboard::shape::ShapeHandle;
 use switchboard::{Net, Stats};
 use switchboard_wire::Protocol;
 use tokio::task::JoinHandle;
@@ -66,6 +67,7 @@ pub struct HostNetwork {
     gateway: Arc<Gateway>,
     relay: JoinHandle<()>,
     recording: Option<Recording>,
+    shape: Option<ShapeHandle>,
 }
 
 /// Counters of a [`HostNetwork`].
@@ -113,6 +115,12 @@ impl HostNetwork {
     #[must_use]
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// Changes the shape of its line while it runs; `None` where it was started with none.
+    #[must_use]
+    pub fn shape(&self) -> Option<&ShapeHandle> {
+        self.shape.as_ref()
     }
 
     /// All its sockets, with what the host knows of their far halves.

@@ -77,7 +77,7 @@ async fn look_up(
     asked: Resolving,
 ) -> (io::Result<Vec<IpAddr>>, Resolution) {
     let client = asking(context).address;
-    if let Verdict::Refuse(why) = context.policy.name(name, client, None) {
+    if let Verdict::Refuse { why, .. } = context.policy.name(name, client, None) {
         let error = io::Error::new(ErrorKind::PermissionDenied, format!("{name}: {why}"));
         return (Err(error), Resolution::Policy(why));
     }

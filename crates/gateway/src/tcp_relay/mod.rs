@@ -68,8 +68,14 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
         Err(why) => {
             context.holder_grace(&flow).await;
             row.end_as(ended_state(&why));
-            incoming.refuse(destination::refusal(&why));
-            return context.tell_refused(&flow, why, started.elapsed());
+            let refusal = destination::refusal(&why);
+            let is_silence = why.is_silence_by_rule();
+            context.tell_refused(&flow, why, started.elapsed());
+            if is_silence {
+                // Held until the caller gives up, so that its repeated SYNs are no new flows.
+                incoming.expired().await;
+            }
+            return incoming.refuse(refusal);
         }
     };
     let inside = match incoming.accept_with(inside_options()) {
@@ -94,8 +100,8 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
 
 /// The outside connection of a flow, or why there is none.
 async fn reach(context: &Context, flow: &Flow) -> Result<HostStream, Refused> {
-    if let Verdict::Refuse(why) = context.policy.flow(flow) {
-        return Err(Refused::Policy(why));
+    if let Verdict::Refuse { how, why } = context.policy.flow(flow) {
+        return Err(Refused::Policy { how, why });
     }
     match destination::destination(&context.config, flow.transport, flow.to) {
         Destination::Outside(to) => connect(to, context.config.limits.connect_wait).await,

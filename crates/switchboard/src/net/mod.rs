@@ -6,11 +6,16 @@
 //! takes it.
 
 pub(crate) mod addr;
+mod packet;
+mod ping;
+mod raw;
 pub(crate) mod readiness;
 pub mod tcp;
 mod udp;
 
 pub use addr::{Resolve, Resolving, ToSocketAddrs, lookup_host, lookup_host_on};
+pub use ping::PingSocket;
+pub use raw::RawSocket;
 pub use tcp::listener::TcpListener;
 pub use tcp::socket::TcpSocket;
 pub use tcp::stream::TcpStream;

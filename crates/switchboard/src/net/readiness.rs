@@ -168,6 +168,8 @@ pub(crate) fn readiness(shard: &Shard, on: WaitOn) -> Result<Readiness, NoSuchSo
     match on {
         WaitOn::Tcp(id) => shard.stack.tcp_readiness(id),
         WaitOn::Udp(id) => shard.stack.udp_readiness(id),
+        WaitOn::Ping(id) => shard.stack.ping_readiness(id),
+        WaitOn::Raw(id) => shard.stack.raw_readiness(id),
         WaitOn::Listener(_) | WaitOn::Flow(_) | WaitOn::Incoming | WaitOn::End => Err(NoSuchSocket),
     }
 }

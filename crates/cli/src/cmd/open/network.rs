@@ -10,7 +10,7 @@ use switchboard::device::Offloads;
 use switchboard::device::pipe;
 use switchboard::device::tee::{Direction, PacketSink, PacketView, Tee};
 use switchboard::{Cidr, Clock, Net};
-use switchboard_gateway::{Gateway, GatewayConfig, Happening, HostLoopback, Observer};
+use switchboard_gateway::{Gateway, GatewayConfig, Happening, HostLoopback, Observer, Refused};
 use switchboard_wire::Instant;
 use switchboard_wire::line::Side;
 
@@ -100,7 +100,18 @@ impl Network {
 
     /// How long this machine took to connect to `far` outside, if that is where it is.
     pub(super) fn beyond(&self, far: SocketAddr) -> Option<Duration> {
-        self.beyond.lock().get(&far).copied()
+        match self.beyond.lock().get(&far) {
+            Some(Ok(took)) => Some(*took),
+            _ => None,
+        }
+    }
+
+    /// Why the call to `far` was turned away, as the gateway knows it.
+    pub(super) fn refused(&self, far: SocketAddr) -> Option<Refused> {
+        match self.beyond.lock().get(&far) {
+            Some(Err(why)) => Some(why.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -110,26 +121,32 @@ fn first(mut addresses: impl Iterator<Item = IpAddr>) -> IpAddr {
         .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
 }
 
-/// The far halves: whom this machine connected to, and how long it took.
+/// What became of a call to the outside: how long it took to connect, or why it did not.
+type Outcome = Result<Duration, Refused>;
+
+/// The far halves: whom this machine called.
 #[derive(Default)]
-struct Beyond(Mutex<HashMap<SocketAddr, Duration>>);
+struct Beyond(Mutex<HashMap<SocketAddr, Outcome>>);
 
 impl Beyond {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, Duration>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, Outcome>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Observer for Beyond {
     fn observe(&self, happening: &Happening) {
-        if let Happening::FlowConnected {
-            flow,
-            outside: Some(_),
-            elapsed,
-        } = happening
-        {
-            self.lock().insert(flow.to, *elapsed);
-        }
+        match happening {
+            Happening::FlowConnected {
+                flow,
+                outside: Some(_),
+                elapsed,
+            } => self.lock().insert(flow.to, Ok(*elapsed)),
+            Happening::FlowRefused { flow, why, .. } => {
+                self.lock().insert(flow.to, Err(why.clone()))
+            }
+            _ => None,
+        };
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use switchboard::net::TcpStream;
 use switchboard::{ConnectError, SocketError};
+use switchboard_gateway::Refused;
 use switchboard_wire::line::{Layout, Relative, Side};
 use switchboard_wire::{Endpoint, Instant};
 
@@ -15,10 +16,12 @@ use super::directory::{self, Answer, Lookup};
 use super::network::Network;
 use super::packets::{SeenSegment, arrow, first_line};
 use super::page;
-use crate::say;
+use crate::{say, words};
 
 /// Lines of step 6 before its middle is left out.
 const LINES_MAX: usize = 16;
+/// Columns of a line.
+const COLUMNS: usize = 80;
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the last packets of a goodbye may take.
@@ -195,6 +198,11 @@ impl<'a> Story<'a> {
 
     fn tell_refusal(&self, far: SocketAddr, error: &io::Error) {
         let (building, desk) = (far.ip(), far.port());
+        // The gateway knows more than the error number, and says it as `run --explain` does.
+        match self.network.refused(far) {
+            None | Some(Refused::NobodyThere) => {}
+            Some(why) => return tell_wrapped(&words::refused(&why, building, desk, "You")),
+        }
         match SocketError::of(error) {
             Some(SocketError::Connect {
                 why: ConnectError::Refused,
@@ -210,15 +218,6 @@ impl<'a> Story<'a> {
                     tell("");
                     tell("Desk 80 answers there:   switchboard open http://switchboard.internal/");
                 }
-            }
-            Some(SocketError::Connect {
-                why: ConnectError::Unreachable { offender, .. },
-                ..
-            }) => {
-                tell(format_args!(
-                    "   UNREACHABLE. No way to the building {building}: {offender} on"
-                ));
-                tell("   the way says so. You were told: no route to host (EHOSTUNREACH).");
             }
             _ => tell(format_args!("   NO LINE to {building}: {error}.")),
         }
@@ -431,6 +430,20 @@ impl<'a> Story<'a> {
 }
 
 /// One line of the story.
+/// Words of [`words`] as indented lines.
+fn tell_wrapped(text: &str) {
+    let mut line = String::from("  ");
+    for word in text.split(' ') {
+        if line.len() + 1 + word.len() > COLUMNS {
+            tell(&line);
+            line = String::from("  ");
+        }
+        line.push(' ');
+        line += word;
+    }
+    tell(line);
+}
+
 fn tell(line: impl std::fmt::Display) {
     say::story(line);
 }

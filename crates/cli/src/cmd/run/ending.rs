@@ -21,6 +21,9 @@ const TICK: Duration = Duration::from_millis(2);
 
 /// Waits until everything that ended programs sent is with the host's kernel.
 pub(super) async fn let_it_arrive(start: &Start, world: &World) {
+    if world.is_untouched() {
+        return;
+    }
     let begun = Instant::now();
     let mut received = world.packets_received();
     while begun.elapsed() < PATIENCE {

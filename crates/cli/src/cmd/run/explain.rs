@@ -44,6 +44,7 @@ const ONCE: Duration = Duration::from_secs(5);
 const OPENING_MAX: usize = 1024;
 
 /// Something to tell, and when it happened.
+#[derive(Debug)]
 enum News {
     Happening(Instant, Happening),
     LoopbackRefused(Instant, u16, Option<Program>),
@@ -141,17 +142,69 @@ struct Teller {
     has_gaps: bool,
 }
 
-impl Teller {
-    async fn run(mut self, mut receiver: Receiver<News>) {
-        while let Some(news) = receiver.recv().await {
-            if let News::Happening(at, Happening::FlowConnected { flow, .. }) = &news {
-                // Not a pause for each: what has waited long enough is told at once.
-                let mut until = *at + PAUSE;
-                sleep_until(until).await;
-                while !flow.is_holder_known() && until < *at + PAUSE_MAX {
+impl News {
+    /// Whether the program is about to say a word of its own about it.
+    fn is_urgent(&self) -> bool {
+        match self {
+            Self::Happening(_, happening) => matches!(
+                happening,
+                Happening::FlowRefused { .. }
+                    | Happening::FlowAbandoned { .. }
+                    | Happening::DatagramRefused { .. }
+            ),
+            Self::LoopbackRefused(..) => true,
+            Self::End => false,
+        }
+    }
+}
+
+/// News in their order.
+struct Inbox {
+    receiver: Receiver<News>,
+    /// Received, and not yet to be told.
+    waiting: VecDeque<News>,
+}
+
+impl Inbox {
+    async fn next(&mut self) -> Option<News> {
+        match self.waiting.pop_front() {
+            Some(news) => Some(news),
+            None => self.receiver.recv().await,
+        }
+    }
+
+    /// Waits for what belongs to the story of `flow`, which has stood since `at`; not while
+    /// anything behind it has to be told at once.
+    async fn pause(&mut self, at: Instant, flow: &Flow) {
+        // Not a pause for each: what has waited long enough is told at once.
+        let mut until = at + PAUSE;
+        while self.waiting.len() < WAITING_MAX && !self.waiting.iter().any(News::is_urgent) {
+            tokio::select! {
+                biased;
+                news = self.receiver.recv() => match news {
+                    Some(news) => self.waiting.push_back(news),
+                    None => return,
+                },
+                () = sleep_until(until) => {
+                    if flow.is_holder_known() || until >= at + PAUSE_MAX {
+                        return;
+                    }
                     until += PAUSE;
-                    sleep_until(until).await;
                 }
+            }
+        }
+    }
+}
+
+impl Teller {
+    async fn run(mut self, receiver: Receiver<News>) {
+        let mut inbox = Inbox {
+            receiver,
+            waiting: VecDeque::new(),
+        };
+        while let Some(news) = inbox.next().await {
+            if let News::Happening(at, Happening::FlowConnected { flow, .. }) = &news {
+                inbox.pause(*at, flow).await;
             }
             let missed = self.missed.swap(0, Ordering::Relaxed);
             self.has_gaps |= missed > 0;

@@ -6,12 +6,13 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use switchboard::{Clock, Net};
 use switchboard_device::tee::{PacketSink, Tee};
 use switchboard_device::tun::Tun;
 use switchboard_gateway::{
-    DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, HostLoopback,
-    Prefix, Program, Registry,
+    DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HolderLookup, HostAddress,
+    HostLoopback, Prefix, Program, Registry,
 };
 
 use super::explain::{Explainer, Own};
@@ -19,13 +20,14 @@ use super::onlooker::Recorder;
 use super::record::Recording;
 use crate::control;
 use crate::flags::RunFlags;
-use crate::run::relay::AgentLink;
 use crate::run::{Network, Plan, host};
 use crate::say;
 
 /// Everything of the relay but its dealings with the agent.
 pub(super) struct World {
     net: Net,
+    /// The TUN once more, to see whether packets wait in it.
+    watch: OwnedFd,
     gateway: Arc<Gateway>,
     explainer: Option<Explainer>,
     recording: Option<Recording>,
@@ -39,8 +41,9 @@ impl World {
         flags: &RunFlags,
         plan: &Plan,
         tun: OwnedFd,
-        link: AgentLink,
+        holders: Arc<dyn HolderLookup>,
     ) -> io::Result<Self> {
+        let watch = tun.try_clone()?;
         let config = config(flags, &plan.network);
         let clock = Clock::start();
         let recorder = HandshakeRecorder::new(&config.limits);
@@ -61,7 +64,7 @@ impl World {
         let mut builder = Gateway::builder(net.clone())
             .config(config)
             .recorder(recorder.clone())
-            .holder_lookup(Arc::new(link));
+            .holder_lookup(holders);
         let explainer = flags.see.explain.then(|| Explainer::start(recorder, own));
         if let Some(explainer) = &explainer {
             builder = builder.observer(explainer.listener());
@@ -80,6 +83,7 @@ impl World {
         });
         Ok(Self {
             net,
+            watch,
             gateway,
             explainer,
             recording,
@@ -139,6 +143,15 @@ impl World {
     /// Packets that have come out of the program's link so far.
     pub(super) fn packets_received(&self) -> u64 {
         self.net.stats().packets_received
+    }
+
+    /// Whether no program has sent a single packet.
+    pub(super) fn is_untouched(&self) -> bool {
+        let mut tun = [PollFd::new(&self.watch, PollFlags::IN)];
+        let at_once = Timespec::default();
+        // In this order: what has left the TUN by then is counted already.
+        let waits = rustix::event::poll(&mut tun, Some(&at_once)) != Ok(0);
+        !waits && self.packets_received() == 0
     }
 
     /// Returns only if the network ends before the program.

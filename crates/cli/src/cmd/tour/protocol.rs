@@ -37,7 +37,7 @@ pub(super) fn tell(seed: Seed, page: &mut Page) -> Result<(), Box<Failure>> {
             let state = entry
                 .state
                 .map_or("open".to_owned(), |state| state.to_string());
-            page.line(format_args!("  {}    {state}", entry.local));
+            page.line(format_args!("  {entry}    {state}"));
         }
     }
     page.gap();

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use switchboard_device::tun::{self, LinkConfig, LinkError, OpenError, Route};
+use switchboard_device::tun::{self, LinkConfig, LinkError, OpenError, OpenTun, Route};
 
 use crate::run::host;
 use crate::run::message::{SetupError, Step};
@@ -14,14 +13,17 @@ use crate::run::plan::Plan;
 /// The device's name, as pasta's and slirp4netns's users know it.
 const NAME: &str = "tun0";
 
-/// Brings loopback up and makes the TUN; its descriptor is for the relay.
-pub(super) fn set_up(plan: &Plan) -> Result<OwnedFd, SetupError> {
+/// Makes the TUN.
+pub(super) fn open() -> Result<OpenTun, SetupError> {
+    tun::open(Path::new(tun::NODE), NAME).map_err(open_error)
+}
+
+/// Brings loopback and the TUN up.
+pub(super) fn set_up(name: &str, plan: &Plan) -> Result<(), SetupError> {
     tun::configure("lo", &LinkConfig::default()).map_err(link_error)?;
-    let tun = tun::open(Path::new(tun::NODE), NAME).map_err(open_error)?;
     // No link-local address, no router solicitations: nobody on this link would answer.
-    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{NAME}/addr_gen_mode"), "1");
-    tun::configure(&tun.name, &config(plan)).map_err(link_error)?;
-    Ok(tun.fd)
+    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/addr_gen_mode"), "1");
+    tun::configure(name, &config(plan)).map_err(link_error)
 }
 
 /// One address of its own and routes, nothing that claims a neighbour: whatever is not the

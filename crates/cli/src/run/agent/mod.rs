@@ -4,6 +4,7 @@
 //! and then serves: it passes signals on to CMD, reaps what CMD leaves behind, and tells the
 //! relay who holds a socket ([`holder`]). It has no runtime, no thread and one loop.
 
+mod descriptors;
 mod files;
 mod holder;
 mod link;
@@ -13,7 +14,7 @@ mod program;
 mod serve;
 mod sock_diag;
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
@@ -22,33 +23,44 @@ use super::message::{FromAgent, SetupError, Step, ToAgent};
 use super::plan::Plan;
 
 /// The agent's whole life; the caller ends the process afterwards.
-pub(super) fn main(channel: &Channel, plan: &Plan) {
+///
+/// Nobody waits for the agent's last steps: the relay ends when the channel does, and the kernel
+/// takes the namespace down behind its back, which is tens of milliseconds for the TUN alone.
+pub(super) fn main(channel: Channel, plan: &Plan) {
     // Nothing that the terminal or anybody sends may stop the agent before CMD.
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
     // If the relay dies while the agent sets up; later the channel says so.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    if let Err(error) = set_up(channel, plan) {
-        let _ = channel.send(&FromAgent::Refused(error), &[]);
-        return;
-    }
+    let tun = match set_up(&channel, plan) {
+        Ok(tun) => tun,
+        Err(error) => {
+            let _ = channel.send(&FromAgent::Refused(error), &[]);
+            return;
+        }
+    };
     // The channel does it now, and leaves time to tidy up.
     let _ = rustix::process::set_parent_process_death_signal(None);
     let mut at_end = Vec::new();
-    loop {
+    let slow = loop {
         match channel.receive() {
             Ok(Some((ToAgent::RemoveAtEnd(path), _))) => at_end.push(path),
-            Ok(Some((ToAgent::Start, _))) => break serve::run(channel, plan),
+            Ok(Some((ToAgent::Start, _))) => break serve::run(&channel, plan, &tun),
+            Ok(Some((ToAgent::End, _)) | None) | Err(_) => break None,
             Ok(Some(_)) => {}
-            Ok(None) | Err(_) => break,
         }
-    }
+    };
     for path in at_end {
         let _ = std::fs::remove_file(path);
     }
+    // The relay waits for this. Behind it the kernel waits for every processor, twice.
+    drop(channel);
+    drop(slow);
+    drop(tun);
 }
 
-/// Makes everything that the program will find.
-fn set_up(channel: &Channel, plan: &Plan) -> Result<(), SetupError> {
+/// Makes everything that the program will find. The TUN is the relay's from its first moment
+/// on; the copy here makes its end the agent's business.
+fn set_up(channel: &Channel, plan: &Plan) -> Result<OwnedFd, SetupError> {
     let process = |error: std::io::Error| SetupError::new(Step::Process, "the agent", error);
     namespace::enter_user()?;
     channel
@@ -59,8 +71,14 @@ fn set_up(channel: &Channel, plan: &Plan) -> Result<(), SetupError> {
         _ => return Err(process(std::io::ErrorKind::BrokenPipe.into())),
     }
     namespace::enter_network()?;
+    // The mount namespace is needed by the files only, but whether it can be made is told before
+    // the relay begins.
     namespace::enter_mount()?;
-    let tun = link::set_up(plan)?;
+    let tun = link::open()?;
+    channel
+        .send(&FromAgent::Tun, &[tun.fd.as_fd()])
+        .map_err(process)?;
+    link::set_up(&tun.name, plan)?;
     for warning in files::put_in_place(plan)? {
         channel
             .send(&FromAgent::Warning(warning), &[])
@@ -73,7 +91,6 @@ fn set_up(channel: &Channel, plan: &Plan) -> Result<(), SetupError> {
             .send(&FromAgent::Listening { port: *port }, &descriptors)
             .map_err(process)?;
     }
-    channel
-        .send(&FromAgent::Ready, &[tun.as_fd()])
-        .map_err(process)
+    channel.send(&FromAgent::Ready, &[]).map_err(process)?;
+    Ok(tun.fd)
 }

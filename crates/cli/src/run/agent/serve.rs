@@ -1,23 +1,27 @@
 //! The agent's one loop, from the start of CMD to the end of the run.
 
+use std::os::fd::OwnedFd;
+
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid, getppid};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 
+use super::descriptors;
 use super::holder::Holders;
 use super::loopback::RefusedCalls;
 use super::program;
 use crate::run::channel::Channel;
-use crate::run::message::{Ending, FromAgent, ToAgent};
+use crate::run::message::{Ending, FromAgent, Passed, ToAgent};
 use crate::run::plan::Plan;
-use crate::run::signals::Signals;
+use crate::run::signals::{GroupSignals, Signals};
 
-/// Starts CMD and serves until the relay is gone.
-pub(super) fn run(channel: &Channel, plan: &Plan) {
-    let Ok(children) = Signals::children() else {
-        return;
+/// Starts CMD and serves until the relay says that the run is over, or is gone. Returns what is
+/// slow to close.
+pub(super) fn run(channel: &Channel, plan: &Plan, tun: &OwnedFd) -> Option<RefusedCalls> {
+    let (Ok(children), Ok(group_signals)) = (Signals::children(), GroupSignals::watch()) else {
+        return None;
     };
     // What CMD leaves behind becomes ours to reap, and `--wait` knows when the last one ends.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
@@ -27,24 +31,30 @@ pub(super) fn run(channel: &Channel, plan: &Plan) {
         Err(error) => {
             let errno = error.raw_os_error().unwrap_or(0);
             let _ = channel.send(&FromAgent::NotStarted { errno }, &[]);
-            return;
+            return None;
         }
     };
+    descriptors::close_all_but(&[channel, tun, &children, &group_signals]);
     let mut agent = Agent {
         channel,
         program: Some(program),
+        relay: getppid(),
+        group_signals,
         holders: Holders::new().ok(),
         // No packet sockets in this kernel: then such calls fail without a hint.
         refused_calls: RefusedCalls::watch().ok(),
     };
     while agent.turn(&children) {}
     agent.end();
+    agent.refused_calls
 }
 
 struct Agent<'a> {
     channel: &'a Channel,
     /// CMD, until it has been reaped.
     program: Option<Pid>,
+    relay: Pid,
+    group_signals: GroupSignals,
     holders: Option<Holders>,
     refused_calls: Option<RefusedCalls>,
 }
@@ -55,6 +65,7 @@ impl Agent<'_> {
         let mut waiting = vec![
             PollFd::new(self.channel, PollFlags::IN),
             PollFd::new(children, PollFlags::IN),
+            PollFd::new(&self.group_signals, PollFlags::IN),
         ];
         if let Some(calls) = &self.refused_calls {
             waiting.push(PollFd::new(calls, PollFlags::IN));
@@ -66,11 +77,14 @@ impl Agent<'_> {
         let happened: Vec<bool> = waiting.iter().map(|fd| !fd.revents().is_empty()).collect();
         drop(waiting);
         let is = |index: usize| happened.get(index).copied().unwrap_or(false);
+        if is(2) {
+            self.group_signals.note();
+        }
         if is(0) && !self.obey() {
             return false;
         }
         // Before the end of CMD is told: it may be why CMD ended.
-        if (is(1) || is(2)) && !self.report_refused_calls() {
+        if (is(1) || is(3)) && !self.report_refused_calls() {
             return false;
         }
         if is(1) {
@@ -83,10 +97,8 @@ impl Agent<'_> {
     /// One order of the relay.
     fn obey(&mut self) -> bool {
         match self.channel.receive::<ToAgent>() {
-            Ok(Some((ToAgent::Signal(number), _))) => {
-                if let (Some(program), Ok(signal)) = (self.program, Signal::try_from(number)) {
-                    let _ = kill(program, signal);
-                }
+            Ok(Some((ToAgent::Signal(passed), _))) => {
+                self.pass_on(passed);
                 true
             }
             Ok(Some((
@@ -108,14 +120,36 @@ impl Agent<'_> {
                 self.tell(&FromAgent::Unsent { sockets })
             }
             Ok(Some((ToAgent::MapsWritten | ToAgent::Start | ToAgent::RemoveAtEnd(_), _))) => true,
-            Ok(None) | Err(_) => false,
+            Ok(Some((ToAgent::End, _)) | None) | Err(_) => false,
         }
     }
 
-    /// Everything that has ended or stopped.
+    /// CMD is to have the signal too, unless it had it already: as a member of the process group
+    /// that all of us are in, and that the signal was sent to as a whole.
+    fn pass_on(&mut self, passed: Passed) {
+        let (Some(program), Ok(signal)) = (self.program, Signal::try_from(passed.number)) else {
+            return;
+        };
+        let in_our_group = getpgid(Some(program)) == getpgid(None);
+        if !(in_our_group && self.group_signals.had(passed)) {
+            let _ = kill(program, signal);
+        }
+    }
+
+    /// CMD stopped: the shell that waits for the relay has to see that its job did. CMD goes on:
+    /// so does the relay, whoever continued CMD.
+    fn tell_the_shell(&self, signal: Signal) {
+        // Once the relay is gone its number may be another process's.
+        if getppid() == self.relay {
+            let _ = kill(self.relay, signal);
+        }
+    }
+
+    /// Everything that has ended, stopped or gone on.
     fn reap(&mut self) -> bool {
+        let changes = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
         loop {
-            let (pid, status) = match wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+            let (pid, status) = match wait(changes) {
                 Ok(Some(changed)) => changed,
                 Ok(None) => return true,
                 Err(Errno::INTR) => continue,
@@ -124,14 +158,16 @@ impl Agent<'_> {
             if self.program.map(Pid::as_raw) != Some(pid.as_raw_nonzero().get()) {
                 continue;
             }
-            let heard = if let Some(code) = status.exit_status() {
-                self.ended(Ending::Exit(code))
-            } else if let Some(signal) = status.terminating_signal() {
-                self.ended(Ending::Signal(signal))
-            } else {
-                !status.stopped() || self.tell(&FromAgent::Stopped)
-            };
-            if !heard {
+            if status.stopped() {
+                self.tell_the_shell(Signal::SIGSTOP);
+            } else if status.continued() {
+                self.tell_the_shell(Signal::SIGCONT);
+            }
+            let exited = status.exit_status().map(Ending::Exit);
+            let ending = exited.or(status.terminating_signal().map(Ending::Signal));
+            if let Some(ending) = ending
+                && !self.ended(ending)
+            {
                 return false;
             }
         }

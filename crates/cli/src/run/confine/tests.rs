@@ -3,7 +3,7 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use super::confine;
+use super::Confinement;
 
 /// Set for the process that confines itself.
 const CONFINED: &str = "SWITCHBOARD_TEST_CONFINED";
@@ -14,7 +14,8 @@ fn try_everything() {
     // Landlock, where there is one, says EACCES.
     let closed =
         |error: std::io::Error| matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES));
-    confine().expect("a kernel that confines");
+    let confinement = Confinement::prepare().expect("filters for this machine");
+    confinement.apply().expect("a kernel that confines");
     assert!(
         Command::new("/bin/true").spawn().is_err_and(refused),
         "exec"

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use switchboard_gateway::{BoxFuture, HolderLookup, Program};
 use switchboard_wire::Protocol;
@@ -15,13 +15,13 @@ use crate::run::channel::Channel;
 use crate::run::message::{FromAgent, Holder, ToAgent, is_tcp};
 
 /// Shared by everybody in the relay who asks the agent.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct AgentLink {
     channel: Arc<AsyncFd<Channel>>,
     questions: Arc<Mutex<Questions>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Questions {
     next: u64,
     waiting: HashMap<u64, oneshot::Sender<Option<Holder>>>,
@@ -67,12 +67,6 @@ impl AgentLink {
         }
     }
 
-    /// Ends the conversation, whoever else still holds this link.
-    pub(super) fn hang_up(&self) {
-        let both = rustix::net::Shutdown::Both;
-        let _ = rustix::net::shutdown(self.channel.get_ref(), both);
-    }
-
     fn questions(&self) -> std::sync::MutexGuard<'_, Questions> {
         self.questions
             .lock()
@@ -112,6 +106,32 @@ impl HolderLookup for AgentLink {
             let holder = self.ask(is_tcp(protocol), inner, outer).await?;
             Some(program(holder))
         })
+    }
+}
+
+/// An [`AgentLink`] that comes once the agent has set up: before CMD starts, nobody asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LateLink(Arc<OnceLock<AgentLink>>);
+
+impl LateLink {
+    /// Here it is.
+    pub(crate) fn set(&self, link: AgentLink) {
+        // Set once.
+        let _ = self.0.set(link);
+    }
+}
+
+impl HolderLookup for LateLink {
+    fn holder(
+        &self,
+        protocol: Protocol,
+        inner: SocketAddr,
+        outer: SocketAddr,
+    ) -> BoxFuture<'_, Option<Program>> {
+        match self.0.get() {
+            Some(link) => link.holder(protocol, inner, outer),
+            None => Box::pin(std::future::ready(None)),
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::agent_link::{AgentLink, program};
 use crate::run::channel::Channel;
-use crate::run::message::{Ending, FromAgent, ToAgent};
+use crate::run::message::{Ending, FromAgent, Passed, SetupError, ToAgent};
+use crate::run::plan::Plan;
 use crate::run::signals::Signals;
 use switchboard_gateway::Program;
 
@@ -40,6 +41,15 @@ impl Setup {
     /// What a person should know before CMD starts.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Waits until everything stands.
+    ///
+    /// # Errors
+    ///
+    /// What the machine refused.
+    pub(crate) fn wait_until_ready(&mut self, plan: &Plan) -> Result<(), SetupError> {
+        super::talk_through(self, plan, super::Stage::Ready)
     }
 
     /// Lets the agent go, without having started anything.
@@ -126,12 +136,15 @@ impl Start {
         loop {
             tokio::select! {
                 signal = self.signals.async_io(Interest::READABLE, next_signal) => {
-                    self.link.tell(&ToAgent::Signal(signal?)).await?;
+                    let signal = signal?;
+                    // By SIGCONT the agent says that CMD goes on after a stop.
+                    if signal.sender != self.agent {
+                        self.link.tell(&ToAgent::Signal(signal)).await?;
+                    }
                 }
                 message = self.link.next() => match message? {
                     None => return Ok(ended.unwrap_or(Ended::AgentLost)),
                     Some(FromAgent::NotStarted { errno }) => return Ok(Ended::NotStarted(errno)),
-                    Some(FromAgent::Stopped) => stop_too(),
                     Some(FromAgent::LoopbackRefused { port, program: holder }) => {
                         let program = holder.map(program);
                         tell(News::LoopbackRefused { port, program });
@@ -153,11 +166,14 @@ impl Start {
         }
     }
 
-    /// Lets the agent go and waits for its end, so that no zombie stays behind. What CMD left
-    /// behind loses the network with it.
-    pub(crate) fn finish(self) {
-        self.link.hang_up();
-        super::reap(self.agent);
+    /// Ends the run: what CMD left behind loses the network. Does not wait for the agent's own
+    /// end, which takes the kernel tens of milliseconds: nobody's zombie, because whoever
+    /// inherits it reaps it.
+    pub(crate) async fn finish(self) {
+        if self.link.tell(&ToAgent::End).await.is_ok() {
+            // Its end of the channel closes once it has tidied up.
+            while let Ok(Some(_)) = self.link.next().await {}
+        }
     }
 
     /// After CMD: how many sockets no process holds any more while they still have data to
@@ -189,15 +205,8 @@ impl Ended {
     }
 }
 
-fn next_signal(signals: &Signals) -> io::Result<i32> {
+fn next_signal(signals: &Signals) -> io::Result<Passed> {
     signals
         .next()?
         .ok_or_else(|| io::ErrorKind::WouldBlock.into())
-}
-
-/// CMD was stopped: the shell that waits for this process has to see that its job stopped, and
-/// continues the whole process group later.
-fn stop_too() {
-    use rustix::process::{Signal, getpid, kill_process};
-    let _ = kill_process(getpid(), Signal::STOP);
 }
