@@ -98,6 +98,8 @@ impl Host {
             Event::Udp(id, _) => self.udp.get(&id),
             // Only stacks that take any address, or are asked for echoes, say these.
             Event::Incoming(_) | Event::FlowGone(_) | Event::EchoRequested => None,
+            // No descriptor of ours is one of these.
+            Event::Ping(..) | Event::Raw(..) => None,
         }
         .copied()
     }

@@ -127,7 +127,7 @@ impl SocketHandle {
         // share it.
         let lingers = !settings.reuse_address
             && host.stack.sockets().any(|entry| {
-                let theirs = entry.local.address;
+                let theirs = entry.local;
                 matches!(entry.state, Some(state) if state != TcpState::Listen)
                     && overlap(theirs, local)
             });
