@@ -17,4 +17,5 @@ run! {
     https: "../https.rs"
     quic: "../quic.rs"
     grpc: "../grpc.rs"
+    redis: "../redis.rs"
 }

@@ -7,13 +7,14 @@ mod ffi;
 mod gates;
 mod nostd;
 mod packetdrill;
+mod parity;
 
 use std::process::ExitCode;
 
 /// A check: what it is called, what it does, and the function.
 type Check = (&'static str, &'static str, fn() -> Result<(), String>);
 
-const CHECKS: [Check; 3] = [
+const CHECKS: [Check; 4] = [
     (
         "arrows",
         "crates depend on each other only as ARCHITECTURE.md says",
@@ -28,6 +29,11 @@ const CHECKS: [Check; 3] = [
         "gates",
         "idle connection, instructions per datagram, allocations per segment",
         gates::check,
+    ),
+    (
+        "parity",
+        "docs/parity.md: tokio::net's methods beside ours (--check: compare, do not write)",
+        parity::check,
     ),
 ];
 

@@ -95,6 +95,18 @@ fn explain_a_closed_desk() {
     insta::assert_snapshot!(redact(&stderr(&output)));
 }
 
+/// Needs no network: nobody may call a link-local address through a gateway.
+#[test]
+fn open_words_a_refusal_as_explain_does() {
+    let mut command = switchboard();
+    let output = command.args(["open", "http://169.254.1.1/"]).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = "\n   UNREACHABLE. Nobody lives at 169.254.1.1. You were told: no route to host\n   \
+                (EHOSTUNREACH).\n";
+    assert!(stderr(&output).contains(said), "{}", stderr(&output));
+}
+
 #[test]
 fn explain_a_silent_machine() {
     if !can_run() || !has_curl() {

@@ -307,6 +307,9 @@ pub struct UdpOptions {
     /// Datagrams that arrived as one super-datagram are handed up as one, their size beside
     /// them (`UDP_GRO`). Without it each is handed up by itself.
     pub gro: bool,
+    /// ICMP errors that its datagrams draw are told although it is not connected (`IP_RECVERR`).
+    /// Default true; a connected socket is always told.
+    pub receive_errors: bool,
 }
 
 impl Default for UdpOptions {
@@ -322,6 +325,7 @@ impl Default for UdpOptions {
             multicast_hop_limit: 1,
             only_v6: false,
             gro: false,
+            receive_errors: true,
         }
     }
 }

@@ -44,7 +44,7 @@ impl Entropy {
     }
 
     /// Numbers that nobody outside may guess.
-    pub(crate) fn secret_u64(&mut self) -> u64 {
+    pub fn secret_u64(&mut self) -> u64 {
         self.secret_count += 1;
         self.number(Stream::Secret, self.secret_count)
     }

@@ -59,8 +59,8 @@ pub use error::{
 pub use event::{Event, Incoming, Readiness};
 pub use router::{PortConfig, PortId, Router, RouterStats};
 pub use socket::{
-    Accepted, EchoReply, EchoRequest, FlowId, ListenerId, PacketError, PacketMeta, PingId, RawId,
-    Refusal, Shutdown, SocketEntry, SocketKind, State, TcpId, UdpError, UdpId, UdpMeta,
+    Accepted, BoundId, EchoReply, EchoRequest, FlowId, ListenerId, PacketError, PacketMeta, PingId,
+    RawId, Refusal, Shutdown, SocketEntry, SocketKind, State, TcpId, UdpError, UdpId, UdpMeta,
 };
 pub use stack::Stack;
 pub use stats::{Stats, TcpInfo};

@@ -48,6 +48,10 @@ handle!(
     ListenerId
 );
 handle!(
+    /// Names a TCP port that is bound and not used yet.
+    BoundId
+);
+handle!(
     /// Names a UDP socket.
     UdpId
 );

@@ -5,15 +5,16 @@
 
 pub mod channel;
 pub mod ethernet;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "tun"))]
 pub mod host_socket;
 pub mod pipe;
 mod pool;
 #[cfg(unix)]
 pub mod stream;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "tun"))]
 pub mod tap;
 pub mod tee;
+#[cfg(feature = "tun")]
 pub mod tun;
 
 use std::io;

@@ -1,6 +1,6 @@
 //! A TAP of our own, with the Ethernet layer on it, beside the kernel's own stack.
 
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "tun"))]
 
 #[path = "support/packets.rs"]
 #[allow(dead_code, reason = "shared with the tests of the TUN")]

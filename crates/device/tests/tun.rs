@@ -1,6 +1,6 @@
 //! A TUN of our own beside the kernel's own stack, in namespaces made for each test.
 
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "tun"))]
 
 #[path = "support/packets.rs"]
 mod packets;

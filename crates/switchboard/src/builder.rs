@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+#[cfg(feature = "dns")]
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use switchboard_core::limits::Limits;
@@ -12,7 +14,10 @@ use switchboard_device::Device;
 
 use crate::clock::Clock;
 use crate::driver::Driver;
-use crate::net::addr::{Names, Resolve};
+#[cfg(feature = "dns")]
+use crate::names::{DnsConfig, Stub};
+use crate::names::{HostResolver, Names, Resolve, Source, plain};
+use crate::net::HappyEyeballs;
 use crate::network::Net;
 use crate::shard::ShardCell;
 
@@ -24,6 +29,9 @@ pub struct NetBuilder {
     clock: Option<Clock>,
     hosts: HashMap<String, Vec<IpAddr>>,
     resolver: Option<Arc<dyn Resolve>>,
+    #[cfg(feature = "dns")]
+    dns: DnsConfig,
+    happy_eyeballs: HappyEyeballs,
 }
 
 impl fmt::Debug for NetBuilder {
@@ -42,6 +50,9 @@ impl NetBuilder {
             clock: None,
             hosts: HashMap::new(),
             resolver: None,
+            #[cfg(feature = "dns")]
+            dns: DnsConfig::default(),
+            happy_eyeballs: HappyEyeballs::default(),
         }
     }
 
@@ -111,14 +122,49 @@ impl NetBuilder {
 
     /// A name that `connect("name:80")` and `lookup_host` find; several addresses may share it.
     pub fn host(mut self, name: impl Into<String>, address: IpAddr) -> Self {
-        let name = name.into().to_ascii_lowercase();
+        let name = plain(&name.into());
         self.hosts.entry(name).or_default().push(address);
         self
     }
 
-    /// Who finds the names that no [`host`](Self::host) names.
+    /// Who finds the names that no [`host`](Self::host) names. Name servers are not asked then.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Asks the host's own resolver (`getaddrinfo`) for the names that no [`host`](Self::host)
+    /// names: by the host's sockets, outside of this network.
+    pub fn host_resolver(self) -> Self {
+        self.resolver(HostResolver)
+    }
+
+    /// A name server to ask, over this network's own sockets, for the names that no
+    /// [`host`](Self::host) names. Several are asked in this order.
+    #[cfg(feature = "dns")]
+    pub fn nameserver(mut self, server: SocketAddr) -> Self {
+        self.dns.servers.push(server);
+        self
+    }
+
+    /// A domain that names may be short for; several are tried in this order.
+    #[cfg(feature = "dns")]
+    pub fn search(mut self, domain: impl Into<String>) -> Self {
+        self.dns.search.push(domain.into());
+        self
+    }
+
+    /// Everything about name servers: whom to ask, how long, how often. Replaces what
+    /// [`nameserver`](Self::nameserver) and [`search`](Self::search) said before.
+    #[cfg(feature = "dns")]
+    pub fn dns(mut self, dns: DnsConfig) -> Self {
+        self.dns = dns;
+        self
+    }
+
+    /// How connections are made to a name that has several addresses.
+    pub fn happy_eyeballs(mut self, happy_eyeballs: HappyEyeballs) -> Self {
+        self.happy_eyeballs = happy_eyeballs.within_bounds();
         self
     }
 
@@ -159,8 +205,17 @@ impl NetBuilder {
         let stack = Stack::new(self.config, Entropy::from_seed(seed));
         let cell = Arc::new(ShardCell::new(stack, Box::new(device), clock));
         let driver = Driver::new(Arc::clone(&cell));
-        let names = Names::new(self.hosts, self.resolver);
-        Ok((Net::new(cell, clock, names), driver))
+        let source = match self.resolver {
+            Some(resolver) => Source::Custom(resolver),
+            #[cfg(feature = "dns")]
+            None if !self.dns.servers.is_empty() => {
+                Source::Servers(Box::new(Stub::new(self.dns, seed)))
+            }
+            None => Source::None,
+        };
+        let names = Names::new(self.hosts, source);
+        let net = Net::new(cell, clock, names, self.happy_eyeballs);
+        Ok((net, driver))
     }
 }
 

@@ -9,9 +9,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use switchboard_core::{
-    AcceptError, BindError, ConnectError, ListenError, Lost, PacketSendError, SendError,
-    UdpSendError, Unreachable,
+    AcceptError, BindError, ConnectError, ListenError, Lost, MembershipError, PacketSendError,
+    SendError, UdpSendError, Unreachable,
 };
+
+use crate::names::NameError;
 
 /// What is inside every [`io::Error`] of this crate.
 ///
@@ -65,6 +67,13 @@ pub enum SocketError {
         /// Who said it.
         offender: IpAddr,
     },
+    /// A group was not joined or left.
+    Group {
+        /// Which.
+        group: IpAddr,
+        /// Why not.
+        why: MembershipError,
+    },
     /// The handle is stale.
     NoSuchSocket,
     /// The whole network ended.
@@ -73,6 +82,13 @@ pub enum SocketError {
     NoNet,
     /// The socket has no peer.
     NotConnected,
+    /// A name has no addresses, or could not be looked up.
+    Name {
+        /// As it was asked for.
+        name: String,
+        /// Why.
+        why: NameError,
+    },
 }
 
 impl SocketError {
@@ -101,12 +117,14 @@ impl SocketError {
             Self::Accept(AcceptError::NoBuffers) => ErrorKind::OutOfMemory,
             Self::Lost(lost) => lost_kind(lost),
             Self::SendClosed => ErrorKind::BrokenPipe,
+            Self::Group { why, .. } => group_kind(why),
             Self::Datagram(why) => datagram_kind(why),
             Self::Packet(why) => packet_kind(why),
             Self::Returned { why, .. } => unreachable_kind(*why),
             Self::NoSuchSocket | Self::NotConnected => ErrorKind::NotConnected,
             Self::Ended(why) => why.kind(),
             Self::NoNet => ErrorKind::NotFound,
+            Self::Name { why, .. } => why.kind(),
         }
     }
 }
@@ -149,6 +167,7 @@ impl fmt::Display for SocketError {
                 f.write_str("accept: the limit of connections is reached")
             }
             Self::Lost(lost) => fmt_lost(f, lost),
+            Self::Group { group, why } => write!(f, "group {group}: {why}"),
             Self::SendClosed => f.write_str("send: this end of the connection is closed"),
             Self::Datagram(why) => fmt_datagram(f, why),
             Self::Packet(PacketSendError::Unreachable(why)) => {
@@ -166,6 +185,7 @@ impl fmt::Display for SocketError {
                 "no network here: use net.enter(), net.scope(), net.install() or \
                  Net::set_default(), or a constructor that takes the Net",
             ),
+            Self::Name { name, why } => write!(f, "{name}: {why}"),
             Self::NotConnected => f.write_str("the socket has no peer: connect it first"),
         }
     }
@@ -250,14 +270,26 @@ pub(crate) fn send(remote: SocketAddr, error: SendError) -> io::Error {
     }
 }
 
+/// As Linux: EINVAL, EADDRINUSE, EADDRNOTAVAIL, ENODEV, ENOBUFS.
+fn group_kind(why: &MembershipError) -> ErrorKind {
+    match why {
+        MembershipError::NoSuchSocket => ErrorKind::NotConnected,
+        MembershipError::NotMulticast => ErrorKind::InvalidInput,
+        MembershipError::AlreadyMember => ErrorKind::AddrInUse,
+        MembershipError::NotMember => ErrorKind::AddrNotAvailable,
+        MembershipError::NoRoute => ErrorKind::NetworkUnreachable,
+        MembershipError::NoBuffers => ErrorKind::OutOfMemory,
+    }
+}
+
 /// The kind of a connection that did not come to be.
 fn connect_kind(why: &ConnectError) -> ErrorKind {
     match why {
         // Linux: EADDRNOTAVAIL, for a port that cannot be found too.
-        ConnectError::NoPortLeft { .. } | ConnectError::AddressNotAvailable => {
-            ErrorKind::AddrNotAvailable
-        }
-        ConnectError::AddressInUse => ErrorKind::AddrInUse,
+        // And for a pair of endpoints that is taken (`__inet_check_established`).
+        ConnectError::NoPortLeft { .. }
+        | ConnectError::AddressNotAvailable
+        | ConnectError::AddressInUse => ErrorKind::AddrNotAvailable,
         ConnectError::NoRoute => ErrorKind::NetworkUnreachable,
         ConnectError::NoBuffers => ErrorKind::OutOfMemory,
         ConnectError::Refused => ErrorKind::ConnectionRefused,

@@ -123,6 +123,7 @@ mod errors;
 #[cfg(doctest)]
 mod guide;
 mod incoming;
+mod names;
 pub mod net;
 mod network;
 mod router;

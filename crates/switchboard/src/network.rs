@@ -11,9 +11,9 @@ use crate::builder::NetBuilder;
 use crate::clock::Clock;
 use crate::errors::Ended;
 use crate::incoming::IncomingFlows;
-use crate::net::addr::Names;
+use crate::names::{Families, Names};
 use crate::net::tcp::stream::connect_on;
-use crate::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket, lookup_host_on};
+use crate::net::{HappyEyeballs, TcpListener, TcpStream, ToSocketAddrs, UdpSocket, lookup_host_on};
 use crate::shard::ShardCell;
 
 /// A network: a device, the addresses that a host has on it, and the sockets of that host.
@@ -30,6 +30,7 @@ pub(crate) struct NetInner {
     shards: Box<[Arc<ShardCell>]>,
     clock: Clock,
     names: Names,
+    happy_eyeballs: HappyEyeballs,
 }
 
 impl Drop for NetInner {
@@ -62,11 +63,17 @@ impl Net {
         NetBuilder::new()
     }
 
-    pub(crate) fn new(cell: Arc<ShardCell>, clock: Clock, names: Names) -> Self {
+    pub(crate) fn new(
+        cell: Arc<ShardCell>,
+        clock: Clock,
+        names: Names,
+        happy_eyeballs: HappyEyeballs,
+    ) -> Self {
         Self::from_inner(Arc::new(NetInner {
             shards: Box::new([cell]),
             clock,
             names,
+            happy_eyeballs,
         }))
     }
 
@@ -90,6 +97,25 @@ impl Net {
 
     pub(crate) fn names(&self) -> &Names {
         &self.inner.names
+    }
+
+    pub(crate) fn happy_eyeballs(&self) -> HappyEyeballs {
+        self.inner.happy_eyeballs
+    }
+
+    /// Which addresses it can connect to at all: those of families that it has an address of.
+    pub(crate) fn families(&self) -> Families {
+        self.home().ask(|shard| {
+            let config = shard.stack.config();
+            let has = |is_v4| {
+                let mut own = config.addresses.iter();
+                config.any_address || own.any(|own| own.address.is_ipv4() == is_v4)
+            };
+            Families {
+                v4: has(true),
+                v6: has(false),
+            }
+        })
     }
 
     /// Connects to `addr` over this network: [`TcpStream::connect`] with the network named.
@@ -196,9 +222,13 @@ impl Net {
         self.home().ask(|shard| shard.stack.config().tcp.defaults)
     }
 
-    /// Options of datagram sockets that set none of their own.
+    /// Options of datagram sockets that set none of their own: as on Linux, who is not connected
+    /// hears of no errors.
     pub(crate) fn udp_options(&self) -> UdpOptions {
-        UdpOptions::default()
+        UdpOptions {
+            receive_errors: false,
+            ..UdpOptions::default()
+        }
     }
 
     /// The clock of this network: for a capture of its packets, or another network that shall

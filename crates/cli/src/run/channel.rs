@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -20,6 +21,8 @@ const DESCRIPTORS_MAX: usize = 4;
 #[derive(Debug)]
 pub(super) struct Channel {
     socket: OwnedFd,
+    /// What is received, before it is read: every connection of a program costs a message.
+    received: Mutex<Box<[u8]>>,
 }
 
 impl Channel {
@@ -31,7 +34,12 @@ impl Channel {
             SocketFlags::CLOEXEC,
             None,
         )?;
-        Ok((Self { socket: a }, Self { socket: b }))
+        Ok((Self::new(a), Self::new(b)))
+    }
+
+    fn new(socket: OwnedFd) -> Self {
+        let received = Mutex::new(vec![0; MESSAGE_MAX].into_boxed_slice());
+        Self { socket, received }
     }
 
     /// Sends `message` with `descriptors`.
@@ -67,7 +75,7 @@ impl Channel {
     /// `WouldBlock` on a non-blocking end; `InvalidData` for what no peer of ours sends; the
     /// socket's own errors.
     pub(super) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        let mut bytes = vec![0; MESSAGE_MAX];
+        let mut bytes = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
@@ -92,8 +100,8 @@ impl Channel {
                 descriptors.extend(passed);
             }
         }
-        bytes.truncate(received.bytes);
-        Ok(Some((serde_json::from_slice(&bytes)?, descriptors)))
+        let bytes = bytes.get(..received.bytes).unwrap_or_default();
+        Ok(Some((serde_json::from_slice(bytes)?, descriptors)))
     }
 
     /// Makes `receive` and `send` say `WouldBlock` instead of waiting.

@@ -3,6 +3,7 @@
 pub(crate) mod addresses;
 pub(crate) mod ageing;
 pub(crate) mod backlog;
+pub(crate) mod bound;
 pub(crate) mod four_tuple;
 pub(crate) mod hash;
 pub(crate) mod listeners;

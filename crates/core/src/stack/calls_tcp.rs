@@ -90,6 +90,9 @@ impl Stack {
     ) -> Result<u16, ConnectError> {
         let mut hash = self.ports.clone();
         let picked = ports::pick(&mut hash, local, &remote, |port| {
+            if self.bound.has_port(port) {
+                return PortUse::Taken;
+            }
             let tuple = four_tuple(SocketAddr::new(local, port), remote);
             match self.find_tcp(self.tcp_table.hash(&tuple), &tuple) {
                 None => PortUse::Free,
@@ -158,8 +161,9 @@ impl Stack {
         Ok(self.listener_id(key))
     }
 
-    fn may_listen(&self, local: SocketAddr, options: &TcpOptions) -> bool {
+    pub(super) fn may_listen(&self, local: SocketAddr, options: &TcpOptions) -> bool {
         !self.listeners.conflicts(local, options)
+            && !self.bound.conflicts(local, options)
             && (options.reuse_address || !self.is_port_busy(local))
     }
 
@@ -176,7 +180,7 @@ impl Stack {
             || self.time_waits.iter().any(|record| is_it(&record.tuple))
     }
 
-    fn free_listening_port(
+    pub(super) fn free_listening_port(
         &mut self,
         local: SocketAddr,
         options: &TcpOptions,
@@ -191,7 +195,8 @@ impl Stack {
             .find_map(|tries| {
                 let port = EPHEMERAL_FIRST + u16::try_from((start + tries) % range).ok()?;
                 let local = SocketAddr::new(local.ip(), port);
-                self.may_listen(local, &exclusive).then_some(port)
+                let is_free = !self.bound.has_port(port) && self.may_listen(local, &exclusive);
+                is_free.then_some(port)
             })
             .ok_or(ListenError::AddressInUse)
     }
@@ -297,7 +302,7 @@ impl Stack {
         Ok(())
     }
 
-    fn listener_key(&self, id: ListenerId) -> Result<Key, NoSuchSocket> {
+    pub(super) fn listener_key(&self, id: ListenerId) -> Result<Key, NoSuchSocket> {
         let key = self
             .key_of(id.shard, id.index, id.generation)
             .ok_or(NoSuchSocket)?;

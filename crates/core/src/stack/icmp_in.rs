@@ -182,13 +182,18 @@ impl Stack {
         let Some(socket) = self.udp.get_mut(key) else {
             return false;
         };
-        socket.push_error(UdpError {
-            why,
-            offender,
-            remote,
-        });
+        let is_told = socket.hears_errors();
+        if is_told {
+            socket.push_error(UdpError {
+                why,
+                offender,
+                remote,
+            });
+        }
         self.learn_path_mtu(now, why, quote);
-        self.tell_udp(key, Readiness::ERROR | Readiness::READABLE);
+        if is_told {
+            self.tell_udp(key, Readiness::ERROR | Readiness::READABLE);
+        }
         true
     }
 

@@ -3,6 +3,7 @@
 //! What a thing means is decided elsewhere (`ip`, `demux`, `tcp`, `udp`); here it is taken from
 //! one to the next.
 
+mod calls_bind;
 mod calls_ping;
 mod calls_raw;
 mod calls_tcp;
@@ -30,6 +31,7 @@ use switchboard_wire::{Instant, Transmit, ipv4};
 use crate::config::{Config, TcpConfig};
 use crate::deadlines::Deadlines;
 use crate::demux::addresses::Addresses;
+use crate::demux::bound::BoundPorts;
 use crate::demux::hash::SecretHash;
 use crate::demux::listeners::Listeners;
 use crate::demux::pending::PendingFlows;
@@ -77,6 +79,7 @@ pub struct Stack {
     tcp: Slab<TcpSocket>,
     tcp_table: Table,
     listeners: Listeners,
+    bound: BoundPorts,
     time_waits: TimeWaits,
     pending: PendingFlows,
     isn: IsnGenerator,
@@ -183,6 +186,7 @@ impl Stack {
             tcp: Slab::default(),
             tcp_table: Table::new(secret()),
             listeners: Listeners::new(secret()),
+            bound: BoundPorts::default(),
             time_waits: TimeWaits::default(),
             pending: PendingFlows::default(),
             udp: Slab::default(),

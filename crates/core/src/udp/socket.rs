@@ -84,6 +84,12 @@ impl UdpSocket {
         readiness
     }
 
+    /// Whether the application hears of ICMP errors: of a socket that is not connected they may
+    /// be about any of its peers, so it has to ask for them.
+    pub(crate) fn hears_errors(&self) -> bool {
+        self.options.receive_errors || self.remote.is_some() || self.source.is_some()
+    }
+
     /// One of its datagrams drew an ICMP error.
     pub(crate) fn push_error(&mut self, error: UdpError) {
         if self.errors.len() >= ERRORS_MAX {

@@ -79,12 +79,44 @@ impl ChunkPool {
 }
 
 /// Picks the size of the next read of one stream by what the last ones brought.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Appetite {
     size: usize,
+    /// Octets that leave in one go: a large read is a multiple of them, or every read would
+    /// end in a small packet of its own.
+    unit: usize,
+}
+
+/// Octets of text that one packet carries at most, super-segments included, with room for
+/// every header and option.
+const TEXT_MAX: usize = 65_400;
+
+impl Default for Appetite {
+    fn default() -> Self {
+        Self { size: 0, unit: 1 }
+    }
 }
 
 impl Appetite {
+    /// Whether reads have become so large that [`set_segment`](Self::set_segment) matters.
+    pub(crate) fn wants_segment(&self) -> bool {
+        self.size > 1 && self.unit == 1
+    }
+
+    /// What is read leaves in segments of this many octets.
+    pub(crate) fn set_segment(&mut self, mss: usize) {
+        let mss = mss.max(1);
+        self.unit = (TEXT_MAX / mss * mss).max(mss);
+    }
+
+    /// How much of `room` to ask for.
+    fn portion(&self, room: usize) -> usize {
+        if room < self.unit {
+            return room;
+        }
+        room - room % self.unit
+    }
+
     /// Reads once, into a buffer of the size that fits this stream; at most `max` octets.
     /// Empty: the end of the stream.
     pub(crate) fn read(
@@ -94,10 +126,10 @@ impl Appetite {
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<Bytes> {
         let mut buffer = pool.take(self.size);
-        let room = max.min(buffer.octets.len());
-        let len = read(buffer.octets.get_mut(..room).unwrap_or_default())?;
         let whole = buffer.octets.len();
-        if len == whole {
+        let room = self.portion(max.min(whole));
+        let len = read(buffer.octets.get_mut(..room).unwrap_or_default())?;
+        if len == room {
             self.size = (self.size + 1).min(SIZES.len() - 1);
         } else if len < whole / 8 {
             self.size = self.size.saturating_sub(1);
@@ -135,6 +167,24 @@ mod tests {
         let small = appetite.read(&pool, usize::MAX, |_| Ok(10)).unwrap();
         assert_eq!(small.len(), 10);
         assert_eq!(lock(&pool.free[3]).len(), 1, "ten octets pin no buffer");
+    }
+
+    #[test]
+    fn large_reads_are_whole_segments() {
+        let pool = ChunkPool::default();
+        let lengths = |mss| {
+            let mut appetite = Appetite::default();
+            appetite.set_segment(mss);
+            let read = |room: &mut [u8]| Ok(room.len());
+            let mut next = || appetite.read(&pool, usize::MAX, read).unwrap().len();
+            [next(), next(), next(), next()]
+        };
+        let super_segment = 45 * 1_448;
+        assert_eq!(
+            lengths(1_448),
+            [4 << 10, 16 << 10, super_segment, 4 * super_segment]
+        );
+        assert_eq!(lengths(65_468), [4 << 10, 16 << 10, 65_468, 4 * 65_468]);
     }
 
     #[test]

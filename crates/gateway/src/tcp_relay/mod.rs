@@ -2,6 +2,7 @@
 
 mod connect;
 mod pump;
+mod turns;
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -29,8 +30,8 @@ const SEND_BUFFER: usize = 1 << 20;
 /// Octets that it may keep of what the program sent: the window that the program sees.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// Options of the inside leg: without Nagle, and acknowledging the end of each turn, because
-/// the far half waits for what is in it.
+/// Options of the inside leg: without Nagle, and acknowledging the end of each turn of the
+/// program (until [`turns`] knows better), whose kernel may hold back the next one until then.
 pub(crate) fn inside_options() -> TcpOptions {
     TcpOptions {
         nodelay: true,

@@ -19,6 +19,7 @@ use socket2::SockRef;
 use switchboard::net::TcpStream as InsideStream;
 use tokio::net::TcpStream as HostStream;
 
+use super::turns::Turns;
 use crate::limits::Limits;
 use crate::observer::Ending;
 use crate::outside::chunk::{Appetite, ChunkPool};
@@ -85,6 +86,7 @@ pub(super) struct Pump {
     /// Not taken by the inside yet.
     chunk: Bytes,
     appetite: Appetite,
+    turns: Turns,
 }
 
 impl Pump {
@@ -106,6 +108,7 @@ impl Pump {
             down: Half::Open,
             chunk: Bytes::new(),
             appetite: Appetite::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -206,7 +209,19 @@ impl Pump {
                 Poll::Ready(Err(error)) => return Err(error),
             }
         }
+        if octets > 0 {
+            let at_once = self.turns.on_program();
+            self.acknowledge(at_once);
+        }
         Ok(octets > 0 || self.up == Half::Ending)
+    }
+
+    /// Has what the program says acknowledged at once, or with the answer.
+    fn acknowledge(&self, at_once: Option<bool>) {
+        if let Some(at_once) = at_once {
+            // Fails only for a connection that is gone, which others find out.
+            let _ = self.inside.set_quickack(at_once);
+        }
     }
 
     /// Writes all that is unwritten; ready with the number of octets once nothing is left.
@@ -284,6 +299,8 @@ impl Pump {
                 Poll::Pending => return Ok(Turn::Waits),
                 Poll::Ready(chunk) if chunk.is_empty() => self.down = Half::Ending,
                 Poll::Ready(chunk) => {
+                    let at_once = self.turns.on_host();
+                    self.acknowledge(at_once);
                     budget = budget.saturating_sub(chunk.len());
                     self.chunk = chunk;
                 }
@@ -304,6 +321,11 @@ impl Pump {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Err(error)) => return Err(Stop::Outside(error)),
                 Poll::Ready(Ok(())) => {}
+            }
+            if self.appetite.wants_segment()
+                && let Ok(info) = self.inside.info()
+            {
+                self.appetite.set_segment(info.send_mss);
             }
             let outside = &self.outside;
             let read = |room: &mut [u8]| outside.try_read(room);

@@ -1,12 +1,10 @@
 //! From what people write to addresses: `ToSocketAddrs` and names.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::pin::Pin;
-use std::sync::Arc;
 
+use crate::names::{Families, Family};
 use crate::network::Net;
 
 /// What names an endpoint: the types of [`tokio::net::ToSocketAddrs`].
@@ -127,75 +125,20 @@ impl ToTargets for (String, u16) {
     }
 }
 
-/// What [`Resolve::resolve`] returns.
-pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
-
-/// Finds the addresses of a name, in the order in which to try them.
-///
-/// Implemented for functions: `|name: &str| -> Resolving { .. }`.
-pub trait Resolve: Send + Sync + 'static {
-    /// The addresses of `name`.
-    fn resolve(&self, name: &str) -> Resolving;
-}
-
-impl<F> Resolve for F
-where
-    F: Fn(&str) -> Resolving + Send + Sync + 'static,
-{
-    fn resolve(&self, name: &str) -> Resolving {
-        self(name)
-    }
-}
-
-/// The names that a network knows, and whom it asks for others.
-pub(crate) struct Names {
-    hosts: HashMap<String, Vec<IpAddr>>,
-    resolver: Option<Arc<dyn Resolve>>,
-}
-
-impl Names {
-    pub(crate) fn new(
-        hosts: HashMap<String, Vec<IpAddr>>,
-        resolver: Option<Arc<dyn Resolve>>,
-    ) -> Self {
-        Self { hosts, resolver }
-    }
-
-    /// The addresses of `name`.
-    async fn find(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let plain = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        if let Some(addresses) = self.hosts.get(&plain) {
-            return Ok(addresses.clone());
-        }
-        if is_localhost(&plain) {
-            // RFC 6761 section 6.3: never asked of a name server.
-            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
-        }
-        match &self.resolver {
-            Some(resolver) => resolver.resolve(name).await,
-            None => Err(io::Error::new(
-                ErrorKind::NotFound,
-                format!(
-                    "{name}: no such name in this network (NetBuilder::host), and it has no \
-                     resolver (NetBuilder::resolver)"
-                ),
-            )),
-        }
-    }
-}
-
-/// `localhost` and everything under it.
-fn is_localhost(name: &str) -> bool {
-    name == "localhost" || name.ends_with(".localhost")
-}
-
 /// The addresses that `host` stands for, on `net`.
 pub(crate) async fn resolve(net: &Net, targets: Targets) -> io::Result<Vec<SocketAddr>> {
     match targets {
         Targets::One(address) => Ok(vec![address]),
         Targets::Many(addresses) => Ok(addresses),
         Targets::Name(name, port) => {
-            let addresses = net.names().find(&name).await?;
+            // RFC 6724 section 6, as far as one link goes: first what we can reach at all.
+            let first = if net.families().v6 {
+                Family::V6
+            } else {
+                Family::V4
+            };
+            let lookup = net.names().lookup(net, &name, Families::BOTH);
+            let addresses = lookup.all(first).await?;
             Ok(addresses.into_iter().map(|ip| (ip, port).into()).collect())
         }
         Targets::Malformed => Err(io::Error::new(
@@ -203,6 +146,17 @@ pub(crate) async fn resolve(net: &Net, targets: Targets) -> io::Result<Vec<Socke
             "an endpoint is written ADDRESS:PORT or NAME:PORT, IPv6 in brackets",
         )),
     }
+}
+
+/// Where what is sent to `remote` goes: the unspecified address means this host, as on Linux,
+/// so that what a listener on all addresses says of itself can be connected to.
+pub(crate) fn destination(remote: SocketAddr) -> SocketAddr {
+    let ip = match remote.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => return remote,
+    };
+    SocketAddr::new(ip, remote.port())
 }
 
 /// What is to be looked up: taken from the caller's value at once.

@@ -13,9 +13,13 @@ pub(crate) mod readiness;
 pub mod tcp;
 mod udp;
 
-pub use addr::{Resolve, Resolving, ToSocketAddrs, lookup_host, lookup_host_on};
+#[cfg(feature = "dns")]
+pub use crate::names::{DnsConfig, DnsConfigError};
+pub use crate::names::{NameError, Resolve, Resolving, ServerFailure};
+pub use addr::{ToSocketAddrs, lookup_host, lookup_host_on};
 pub use ping::PingSocket;
 pub use raw::RawSocket;
+pub use tcp::eyeballs::HappyEyeballs;
 pub use tcp::listener::TcpListener;
 pub use tcp::socket::TcpSocket;
 pub use tcp::stream::TcpStream;

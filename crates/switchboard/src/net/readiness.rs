@@ -200,7 +200,8 @@ pub(crate) fn to_ready(now: Readiness, interest: Interest) -> Ready {
         if gone || now.intersects(Readiness::WRITABLE | Readiness::WRITE_CLOSED) {
             ready |= Ready::WRITABLE;
         }
-        if gone || now.contains(Readiness::WRITE_CLOSED) {
+        // Linux hangs up when both directions are shut down, not when ours is (`tcp_poll`).
+        if gone || now.contains(Readiness::WRITE_CLOSED | Readiness::READ_CLOSED) {
             ready |= Ready::WRITE_CLOSED;
         }
     }

@@ -22,7 +22,7 @@ use super::inside::Inside;
 use super::pace::{Idle, Pace};
 use super::port::{self, Inbox, Port};
 use crate::clock::Clock;
-use crate::net::addr::Resolving;
+use crate::net::Resolving;
 use crate::network::Net;
 
 /// What a host's software returns.

@@ -173,9 +173,9 @@ impl Inbox {
         }
     }
 
-    /// Waits for what belongs to the story of `flow`, which has stood since `at`; not while
-    /// anything behind it has to be told at once.
-    async fn pause(&mut self, at: Instant, flow: &Flow) {
+    /// Waits for what belongs to the story of a connection that has stood since `at`, until it
+    /// `is_whole`; not while anything behind it has to be told at once.
+    async fn pause(&mut self, at: Instant, is_whole: impl Fn() -> bool) {
         // Not a pause for each: what has waited long enough is told at once.
         let mut until = at + PAUSE;
         while self.waiting.len() < WAITING_MAX && !self.waiting.iter().any(News::is_urgent) {
@@ -186,7 +186,7 @@ impl Inbox {
                     None => return,
                 },
                 () = sleep_until(until) => {
-                    if flow.is_holder_known() || until >= at + PAUSE_MAX {
+                    if is_whole() || until >= at + PAUSE_MAX {
                         return;
                     }
                     until += PAUSE;
@@ -204,7 +204,7 @@ impl Teller {
         };
         while let Some(news) = inbox.next().await {
             if let News::Happening(at, Happening::FlowConnected { flow, .. }) = &news {
-                inbox.pause(*at, flow).await;
+                inbox.pause(*at, || flow.is_holder_known()).await;
             }
             let missed = self.missed.swap(0, Ordering::Relaxed);
             self.has_gaps |= missed > 0;
@@ -305,3 +305,6 @@ impl Teller {
         Some(text)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Which program holds a socket: one exact question to the kernel gives the inode, a table of
-//! what `/proc/PID/fd` showed gives the process. The whole of `/proc` is read on a miss only,
-//! and never on a data path.
+//! what `/proc/PID/fd` showed gives the process. On a miss the descriptors of the run's own
+//! processes are read, never those of the whole machine, and never on a data path.
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,7 +23,7 @@ pub(super) struct Holders {
     sock_diag: SockDiag,
     /// Process of an inode, and the descriptor's number there.
     processes: HashMap<u32, u32>,
-    /// The process that was found last, and its highest descriptor that was seen.
+    /// The process that was found last, and the descriptor's number there.
     last: Option<(u32, u32)>,
 }
 
@@ -47,17 +47,17 @@ impl Holders {
         if let Some(holder) = self.remembered(inode) {
             return Some(holder);
         }
-        if let Some((pid, descriptor)) = self.last {
-            self.look_behind(pid, descriptor);
-            if let Some(holder) = self.remembered(inode) {
-                return Some(holder);
+        let last = self.last;
+        if let Some((pid, descriptor)) = last {
+            if self.look_near(pid, descriptor, inode) {
+                return self.remembered(inode);
             }
             self.read_process(pid);
             if let Some(holder) = self.remembered(inode) {
                 return Some(holder);
             }
         }
-        self.read_all(inode);
+        self.read_run(inode, last.map(|(pid, _)| pid));
         self.remembered(inode)
     }
 
@@ -97,40 +97,52 @@ impl Holders {
         Some(Holder { pid, name })
     }
 
-    /// The descriptors that a process most likely got next.
-    fn look_behind(&mut self, pid: u32, descriptor: u32) {
-        for next in descriptor + 1..=descriptor + NEXT_DESCRIPTORS {
+    /// The descriptors that a process most likely got next: the same number again where it
+    /// closed the last socket, the next ones where it did not. Whether `wanted` is among them.
+    fn look_near(&mut self, pid: u32, descriptor: u32, wanted: u32) -> bool {
+        for next in descriptor..=descriptor + NEXT_DESCRIPTORS {
             let Some(inode) = socket_inode(&format!("/proc/{pid}/fd/{next}")) else {
-                return;
+                return false;
             };
             self.remember(inode, pid, next);
+            if inode == wanted {
+                return true;
+            }
         }
+        false
     }
 
     /// All descriptors of one process. Nothing where it is not ours to look at.
     fn read_process(&mut self, pid: u32) {
-        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let descriptor = entry.file_name();
-            let number = descriptor.to_str().and_then(|text| text.parse().ok());
-            let path = format!("/proc/{pid}/fd/{}", number.unwrap_or(0));
-            if let (Some(number), Some(inode)) = (number, socket_inode(&path)) {
+        for number in numbers_in(&format!("/proc/{pid}/fd")) {
+            if let Some(inode) = socket_inode(&format!("/proc/{pid}/fd/{number}")) {
                 self.remember(inode, pid, number);
             }
         }
     }
 
-    /// Every process, the newest first, until `inode` turns up.
-    fn read_all(&mut self, inode: u32) {
-        let Ok(entries) = fs::read_dir("/proc") else {
-            return;
+    /// Every process of the run but `read`, until `inode` turns up: those that descend from
+    /// the agent, which inherits orphans.
+    fn read_run(&mut self, inode: u32, read: Option<u32>) {
+        let Some(mut pids) = children(std::process::id()) else {
+            return self.read_all(inode);
         };
-        let names = entries.flatten().map(|entry| entry.file_name());
-        let mut pids: Vec<u32> = names
-            .filter_map(|name| name.to_str().and_then(|text| text.parse().ok()))
-            .collect();
+        // The newest first.
+        while let Some(pid) = pids.pop() {
+            if read != Some(pid) {
+                self.read_process(pid);
+                if self.processes.contains_key(&inode) {
+                    return;
+                }
+            }
+            pids.extend(children(pid).into_iter().flatten());
+        }
+    }
+
+    /// Every process that can be seen, the newest first, until `inode` turns up: for a kernel
+    /// without `CONFIG_PROC_CHILDREN`.
+    fn read_all(&mut self, inode: u32) {
+        let mut pids: Vec<u32> = numbers_in("/proc").collect();
         pids.sort_unstable_by(|a, b| b.cmp(a));
         for pid in pids {
             self.read_process(pid);
@@ -145,11 +157,30 @@ impl Holders {
             self.processes.clear();
         }
         self.processes.insert(inode, pid);
-        self.last = match self.last {
-            Some((last, highest)) if last == pid => Some((pid, highest.max(descriptor))),
-            _ => Some((pid, descriptor)),
-        };
+        self.last = Some((pid, descriptor));
     }
+}
+
+/// The names in a directory that are numbers; none where it is not ours to look at.
+fn numbers_in(path: &str) -> impl Iterator<Item = u32> + use<> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The child processes of all threads of `pid`, the oldest first; `None` where the kernel does
+/// not tell.
+fn children(pid: u32) -> Option<Vec<u32>> {
+    let mut all = Vec::new();
+    for thread in numbers_in(&format!("/proc/{pid}/task")) {
+        let path = format!("/proc/{pid}/task/{thread}/children");
+        let text = fs::read_to_string(path).ok()?;
+        all.extend(
+            text.split_ascii_whitespace()
+                .filter_map(|pid| pid.parse::<u32>().ok()),
+        );
+    }
+    all.sort_unstable();
+    Some(all)
 }
 
 /// The inode of the socket behind a link of `/proc/PID/fd`, if it is one.

@@ -5,13 +5,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use switchboard_core::{ListenerId, TcpOptions};
+use switchboard_core::{BoundId, ListenerId, TcpOptions};
 
+use super::options::to_hops;
 use super::stream::TcpStream;
 use crate::errors::SocketError;
 use crate::net::addr::{ToSocketAddrs, targets, try_each};
+use crate::net::readiness::Handle;
 use crate::network::Net;
-use crate::shard::{Shard, Side, WaitOn};
+use crate::shard::{Shard, ShardCell, Side, WaitOn};
 use crate::waiters::READ_SIDE;
 
 /// Connections that wait for `accept`, where nobody says how many: tokio's number.
@@ -52,19 +54,25 @@ impl TcpListener {
         let options = net.tcp_options();
         let targets = targets(&addr);
         try_each(net, targets, async |local| {
-            Self::listen(net, local, BACKLOG, &options)
+            Self::listen(net, None, local, BACKLOG, &options)
         })
         .await
     }
 
+    /// Listens on `local`; `bound` is that port, taken before.
     pub(crate) fn listen(
         net: &Net,
+        bound: Option<BoundId>,
         local: SocketAddr,
         backlog: usize,
         options: &TcpOptions,
     ) -> io::Result<Self> {
         let (id, local) = net.home().call(|shard, _, _| {
             shard.check()?;
+            if let Some(bound) = bound {
+                // A stale handle would mean that the port is free anyway.
+                let _ = shard.stack.call_tcp_unbind(bound);
+            }
             let id = shard
                 .stack
                 .call_tcp_listen(local, backlog, options)
@@ -86,11 +94,8 @@ impl TcpListener {
     ///
     /// The network has ended.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let shard = self.net.shard(self.id.shard());
-        shard
-            .wait(WaitOn::Listener(self.id), READ_SIDE, |shard, now| {
-                self.attempt(shard, now)
-            })
+        self.handle()
+            .wait(READ_SIDE, |shard, now| self.attempt(shard, now))
             .await
     }
 
@@ -100,10 +105,8 @@ impl TcpListener {
     ///
     /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let shard = self.net.shard(self.id.shard());
-        shard.poll(cx, WaitOn::Listener(self.id), Side::Read, |shard, now| {
-            self.attempt(shard, now)
-        })
+        self.handle()
+            .poll(cx, Side::Read, |shard, now| self.attempt(shard, now))
     }
 
     fn attempt(
@@ -135,27 +138,60 @@ impl TcpListener {
         Ok(self.local)
     }
 
-    /// Hop limit of its connections, in hops.
+    /// IPv4 TTL or IPv6 hop limit that its connections begin with, in hops.
     ///
     /// # Errors
     ///
-    /// None; tokio's signature.
+    /// The socket is gone.
     pub fn ttl(&self) -> io::Result<u32> {
-        let shard = self.net.shard(self.id.shard());
-        Ok(shard.ask(|shard| {
-            let config = shard.stack.config();
-            u32::from(config.tcp.defaults.hop_limit.unwrap_or(config.hop_limit))
-        }))
+        let of_stack = self.shard().ask(|shard| shard.stack.config().hop_limit);
+        Ok(self.options()?.hop_limit.unwrap_or(of_stack).into())
     }
 
-    /// Not supported: set it on the connections, or with [`TcpSocket`](crate::net::TcpSocket)
-    /// before listening.
+    /// Sets the IPv4 TTL or IPv6 hop limit of connections that begin from now on, 1 to 255 hops.
     ///
     /// # Errors
     ///
-    /// Always `Unsupported`.
-    pub fn set_ttl(&self, _ttl: u32) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// `InvalidInput` for another number; the socket is gone.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        let hops = to_hops(ttl)?;
+        self.set_options(&TcpOptions {
+            hop_limit: Some(hops),
+            ..self.options()?
+        })
+    }
+
+    /// What its connections begin with.
+    ///
+    /// # Errors
+    ///
+    /// The socket is gone.
+    pub fn options(&self) -> io::Result<TcpOptions> {
+        let options = self
+            .shard()
+            .ask(|shard| shard.stack.listener_options(self.id));
+        options.map_err(|_| SocketError::NoSuchSocket.into())
+    }
+
+    /// Sets what connections that begin from now on begin with. Who may share the port stays as
+    /// it was.
+    ///
+    /// # Errors
+    ///
+    /// The socket is gone.
+    pub fn set_options(&self, options: &TcpOptions) -> io::Result<()> {
+        let set = self
+            .shard()
+            .call(|shard, _, _| shard.stack.set_listener_options(self.id, options));
+        set.map_err(|_| SocketError::NoSuchSocket.into())
+    }
+
+    fn shard(&self) -> &ShardCell {
+        self.net.shard(self.id.shard())
+    }
+
+    fn handle(&self) -> Handle<'_> {
+        Handle::new(self.shard(), WaitOn::Listener(self.id))
     }
 
     /// The network that it belongs to.
@@ -167,10 +203,7 @@ impl TcpListener {
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        self.net.shard(self.id.shard()).call(|shard, now, woken| {
-            if let Some(waiters) = shard.waiters(WaitOn::Listener(self.id)) {
-                waiters.wake_all(woken);
-            }
+        self.handle().release(|shard, now| {
             // A stale handle means that it is gone already.
             let _ = shard.stack.call_tcp_unlisten(now, self.id);
         });

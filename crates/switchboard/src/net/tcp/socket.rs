@@ -4,27 +4,18 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use switchboard_core::config::KeepAlive;
-use switchboard_core::{ListenError, TcpOptions};
+use switchboard_core::{BoundId, TcpOptions};
 
 use super::listener::TcpListener;
-use super::options::{to_duration, to_linger};
-use super::stream::{TcpStream, connect_on};
+use super::stream::{TcpStream, connect_bound};
 use crate::errors::SocketError;
 use crate::network::Net;
 
-/// Linux's measures, where keep-alive is asked for without any (`tcp_keepalive_time` and others).
-const KEEP_ALIVE: KeepAlive = KeepAlive {
-    idle: Duration::from_secs(7200),
-    interval: Duration::from_secs(75),
-    count: 9,
-};
-
 /// [`tokio::net::TcpSocket`] over a [`Net`].
 ///
-/// It claims its port when it connects or listens, not when it is bound.
+/// It has its port from [`bind`](Self::bind) on, until it is dropped; a connection or a listener
+/// takes the port over.
 pub struct TcpSocket {
     net: Net,
     is_v4: bool,
@@ -34,39 +25,34 @@ pub struct TcpSocket {
 #[derive(Clone, Copy)]
 struct Settings {
     options: TcpOptions,
-    local: Option<SocketAddr>,
+    bound: Option<Bound>,
+}
+
+/// A port that is ours.
+#[derive(Clone, Copy)]
+struct Bound {
+    id: BoundId,
+    local: SocketAddr,
 }
 
 impl fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let local = self.settings().bound.map(|bound| bound.local);
         f.debug_struct("TcpSocket")
-            .field("local", &self.settings().local)
+            .field("local", &local)
             .finish_non_exhaustive()
     }
 }
 
-/// Reads or sets one option.
-macro_rules! option {
-    ($(#[$get_doc:meta])* $get:ident, $(#[$set_doc:meta])* $set:ident: $field:ident) => {
-        $(#[$get_doc])*
-        ///
-        /// # Errors
-        ///
-        /// None; tokio's signature.
-        pub fn $get(&self) -> io::Result<bool> {
-            Ok(self.settings().options.$field)
+impl Drop for TcpSocket {
+    fn drop(&mut self) {
+        if let Some(bound) = self.settings().bound.take() {
+            self.net.shard(bound.id.shard()).call(|shard, _, _| {
+                // A stale handle means that it is gone already.
+                let _ = shard.stack.call_tcp_unbind(bound.id);
+            });
         }
-
-        $(#[$set_doc])*
-        ///
-        /// # Errors
-        ///
-        /// None; tokio's signature.
-        pub fn $set(&self, yes: bool) -> io::Result<()> {
-            self.settings().options.$field = yes;
-            Ok(())
-        }
-    };
+    }
 }
 
 impl TcpSocket {
@@ -106,7 +92,7 @@ impl TcpSocket {
         options.reuse_address = false;
         let settings = Settings {
             options,
-            local: None,
+            bound: None,
         };
         Self {
             net: net.clone(),
@@ -117,6 +103,11 @@ impl TcpSocket {
 
     fn settings(&self) -> MutexGuard<'_, Settings> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes an option.
+    pub(super) fn change(&self, change: impl FnOnce(&mut TcpOptions)) {
+        change(&mut self.settings().options);
     }
 
     /// Every option, some of which tokio has no name for.
@@ -130,149 +121,6 @@ impl TcpSocket {
         self.settings().options = *options;
     }
 
-    /// Whether keep-alive probes are sent.
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn keepalive(&self) -> io::Result<bool> {
-        Ok(self.settings().options.keep_alive.is_some())
-    }
-
-    /// Sends keep-alive probes, by Linux's measures: after 2 h, every 75 s, 9 times.
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        self.settings().options.keep_alive = keepalive.then_some(KEEP_ALIVE);
-        Ok(())
-    }
-
-    option!(
-        /// Whether a port in TIME-WAIT may be taken (`SO_REUSEADDR`).
-        reuseaddr,
-        /// Takes a port although it is in TIME-WAIT (`SO_REUSEADDR`).
-        set_reuseaddr: reuse_address
-    );
-    option!(
-        /// Whether several sockets may listen on the port (`SO_REUSEPORT`).
-        reuseport,
-        /// Lets several sockets listen on the port (`SO_REUSEPORT`).
-        set_reuseport: reuse_port
-    );
-    option!(
-        /// Whether small segments leave at once (`TCP_NODELAY`).
-        nodelay,
-        /// Sends small segments at once (`TCP_NODELAY`).
-        set_nodelay: nodelay
-    );
-
-    /// Most octets that unsent and unacknowledged data may pin.
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn send_buffer_size(&self) -> io::Result<u32> {
-        Ok(to_u32(self.settings().options.send_buffer))
-    }
-
-    /// Sets the most octets that unsent and unacknowledged data may pin. Unlike Linux we do not
-    /// double it.
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.settings().options.send_buffer = size as usize;
-        Ok(())
-    }
-
-    /// Most octets that unread data may pin.
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        Ok(to_u32(self.settings().options.receive_buffer))
-    }
-
-    /// Sets the most octets that unread data may pin; the window follows from it.
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.settings().options.receive_buffer = size as usize;
-        Ok(())
-    }
-
-    /// See [`TcpStream::linger`].
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn linger(&self) -> io::Result<Option<Duration>> {
-        Ok(to_duration(self.settings().options.linger))
-    }
-
-    /// See [`TcpStream::set_linger`].
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn set_linger(&self, duration: Option<Duration>) -> io::Result<()> {
-        self.settings().options.linger = to_linger(duration);
-        Ok(())
-    }
-
-    /// See [`TcpStream::set_zero_linger`].
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn set_zero_linger(&self) -> io::Result<()> {
-        self.set_linger(Some(Duration::ZERO))
-    }
-
-    /// The octet that held the type of service, now DSCP and ECN, of IPv4 packets.
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn tos_v4(&self) -> io::Result<u32> {
-        Ok(self.settings().options.traffic_class.into())
-    }
-
-    /// Sets DSCP and ECN of IPv4 packets, 0 to 255.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a larger number.
-    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        let class = u8::try_from(tos).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-        self.settings().options.traffic_class = class;
-        Ok(())
-    }
-
-    /// DSCP and ECN of IPv6 packets.
-    ///
-    /// # Errors
-    ///
-    /// None; tokio's signature.
-    pub fn tclass_v6(&self) -> io::Result<u32> {
-        self.tos_v4()
-    }
-
-    /// Sets DSCP and ECN of IPv6 packets, 0 to 255.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a larger number.
-    pub fn set_tclass_v6(&self, class: u32) -> io::Result<()> {
-        self.set_tos_v4(class)
-    }
-
     /// Where it is bound; unspecified and port 0 before.
     ///
     /// # Errors
@@ -284,8 +132,8 @@ impl TcpSocket {
         } else {
             IpAddr::from(Ipv6Addr::UNSPECIFIED)
         };
-        let local = self.settings().local;
-        Ok(local.unwrap_or_else(|| (unspecified, 0).into()))
+        let bound = self.settings().bound;
+        Ok(bound.map_or_else(|| (unspecified, 0).into(), |bound| bound.local))
     }
 
     /// Always `None`: nothing has happened yet.
@@ -297,32 +145,29 @@ impl TcpSocket {
         Ok(None)
     }
 
-    /// Says where to connect from or listen on. A port that is taken shows when the socket
-    /// connects or listens.
+    /// Takes the address and port to connect from or listen on; port 0 picks one.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for the other family or a second call, `AddrNotAvailable`.
+    /// `AddrInUse`; `AddrNotAvailable`; `InvalidInput` for the other family or a second call; the
+    /// network has ended.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
         let mut settings = self.settings();
-        if addr.is_ipv4() != self.is_v4 || settings.local.is_some() {
+        if addr.is_ipv4() != self.is_v4 || settings.bound.is_some() {
             return Err(ErrorKind::InvalidInput.into());
         }
-        let is_ours = addr.ip().is_unspecified()
-            || self.net.home().ask(|shard| {
-                let config = shard.stack.config();
-                config.any_address
-                    || (addr.ip().is_loopback() && !config.foreign_loopback)
-                    || config.addresses.iter().any(|own| own.address == addr.ip())
-            });
-        if !is_ours {
-            return Err(SocketError::Listen {
-                local: addr,
-                why: ListenError::AddressNotAvailable,
-            }
-            .into());
-        }
-        settings.local = Some(addr);
+        let options = settings.options;
+        let bound = self.net.home().call(|shard, _, _| {
+            shard.check()?;
+            let stack = &mut shard.stack;
+            let failed = |why| io::Error::from(SocketError::Listen { local: addr, why });
+            let id = stack.call_tcp_bind(addr, &options).map_err(failed)?;
+            let local = stack
+                .bound_local(id)
+                .map_err(|_| SocketError::NoSuchSocket)?;
+            Ok::<_, io::Error>(Bound { id, local })
+        })?;
+        settings.bound = Some(bound);
         Ok(())
     }
 
@@ -332,8 +177,10 @@ impl TcpSocket {
     ///
     /// As [`TcpStream::connect`].
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        let Settings { options, local } = *self.settings();
-        connect_on(&self.net, local, addr, &options).await
+        let Settings { options, bound } = self.release();
+        let local = bound.map(|bound| bound.local);
+        let id = bound.map(|bound| bound.id);
+        connect_bound(&self.net, id, local, addr, &options).await
     }
 
     /// Listens with room for `backlog` connections that nobody has accepted yet.
@@ -342,12 +189,17 @@ impl TcpSocket {
     ///
     /// As [`TcpListener::bind`].
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let Settings { options, .. } = *self.settings();
         let local = self.local_addr()?;
-        TcpListener::listen(&self.net, local, backlog as usize, &options)
+        let Settings { options, bound } = self.release();
+        let id = bound.map(|bound| bound.id);
+        TcpListener::listen(&self.net, id, local, backlog as usize, &options)
     }
-}
 
-fn to_u32(octets: usize) -> u32 {
-    u32::try_from(octets).unwrap_or(u32::MAX)
+    /// What it is set to; the port is the caller's from now on.
+    fn release(&self) -> Settings {
+        let mut settings = self.settings();
+        let released = *settings;
+        settings.bound = None;
+        released
+    }
 }

@@ -214,7 +214,7 @@ macro_rules! write_half_io {
 
             fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
                 let half = self.get_mut();
-                let result = half.stream().shutdown_write();
+                let result = half.stream().shutdown_here();
                 if result.is_ok() {
                     half.record_shutdown();
                 }

@@ -1,5 +1,6 @@
 //! `UdpSocket`: messages, no guarantee.
 
+mod multicast;
 mod options;
 mod peek;
 mod ready;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use switchboard_core::{BindError, UdpError, UdpId, UdpOptions};
 
 use crate::errors::SocketError;
-use crate::net::addr::{ToSocketAddrs, targets, try_each};
+use crate::net::addr::{ToSocketAddrs, destination, targets, try_each};
 use crate::net::readiness::Handle;
 use crate::network::Net;
 use crate::shard::{ShardCell, WaitOn};
@@ -88,7 +89,7 @@ impl UdpSocket {
         try_each(&self.net, targets, async |remote| {
             self.shard().call(|shard, _, _| {
                 shard.check()?;
-                let connected = shard.stack.call_udp_connect(self.id, remote);
+                let connected = shard.stack.call_udp_connect(self.id, destination(remote));
                 connected.map_err(|why| io::Error::from(SocketError::Datagram(why)))
             })
         })

@@ -1,12 +1,12 @@
 //! Options, and what is known of a socket.
 
-use std::io::{self, ErrorKind};
+use std::io;
 
 use switchboard_core::UdpOptions;
 
 use super::{UdpSocket, returned};
 use crate::errors::SocketError;
-use crate::net::tcp::to_hops;
+use crate::net::tcp::{only_device, to_hops, to_octet};
 
 /// What is known of it.
 impl UdpSocket {
@@ -47,7 +47,7 @@ impl UdpSocket {
         self.change(|current| *current = *options)
     }
 
-    fn change(&self, change: impl FnOnce(&mut UdpOptions)) -> io::Result<()> {
+    pub(super) fn change(&self, change: impl FnOnce(&mut UdpOptions)) -> io::Result<()> {
         self.shard()
             .call(|shard, _, _| {
                 let mut options = shard.stack.udp_options(self.id)?;
@@ -110,7 +110,7 @@ impl UdpSocket {
     ///
     /// `InvalidInput` for a larger number; the socket is gone.
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        let class = u8::try_from(tos).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
+        let class = to_octet(tos)?;
         self.change(|options| options.traffic_class = class)
     }
 
@@ -130,5 +130,80 @@ impl UdpSocket {
     /// `InvalidInput` for a larger number; the socket is gone.
     pub fn set_tclass_v6(&self, class: u32) -> io::Result<()> {
         self.set_tos_v4(class)
+    }
+
+    /// The old name of [`tos_v4`](Self::tos_v4).
+    ///
+    /// # Errors
+    ///
+    /// The socket is gone.
+    #[deprecated(note = "use `tos_v4`")]
+    pub fn tos(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
+    /// The old name of [`set_tos_v4`](Self::set_tos_v4).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a number above 255; the socket is gone.
+    #[deprecated(note = "use `set_tos_v4`")]
+    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
+        self.set_tos_v4(tos)
+    }
+
+    /// The name of the device that it is bound to: always `None`, a network has one.
+    ///
+    /// # Errors
+    ///
+    /// None; tokio's signature.
+    pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Binds to a device by its name (`SO_BINDTODEVICE`). A network has one, without a name:
+    /// `None` changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for any name.
+    pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
+        only_device(interface)
+    }
+
+    /// Most octets that unread datagrams may pin (`SO_RCVBUF`).
+    ///
+    /// # Errors
+    ///
+    /// The socket is gone.
+    pub fn recv_buffer_size(&self) -> io::Result<usize> {
+        Ok(self.options()?.receive_buffer)
+    }
+
+    /// Sets [`recv_buffer_size`](Self::recv_buffer_size). Unlike Linux we do not double it.
+    ///
+    /// # Errors
+    ///
+    /// The socket is gone.
+    pub fn set_recv_buffer_size(&self, size: usize) -> io::Result<()> {
+        self.change(|options| options.receive_buffer = size)
+    }
+
+    /// Most octets that unsent datagrams may pin (`SO_SNDBUF`).
+    ///
+    /// # Errors
+    ///
+    /// The socket is gone.
+    pub fn send_buffer_size(&self) -> io::Result<usize> {
+        Ok(self.options()?.send_buffer)
+    }
+
+    /// Sets [`send_buffer_size`](Self::send_buffer_size). Unlike Linux we do not double it.
+    ///
+    /// # Errors
+    ///
+    /// The socket is gone.
+    pub fn set_send_buffer_size(&self, size: usize) -> io::Result<()> {
+        self.change(|options| options.send_buffer = size)
     }
 }

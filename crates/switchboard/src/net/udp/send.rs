@@ -9,7 +9,7 @@ use switchboard_core::{Instant, UdpMeta, UdpSendError};
 
 use super::{UdpSocket, returned};
 use crate::errors::SocketError;
-use crate::net::addr::{ToSocketAddrs, resolve, targets};
+use crate::net::addr::{ToSocketAddrs, destination, resolve, targets};
 use crate::shard::{Shard, Side};
 use crate::waiters::WRITE_SIDE;
 
@@ -55,21 +55,23 @@ impl UdpSocket {
         Ok(buf.len())
     }
 
-    /// Sends a datagram to `addr`, its first address if it is a name.
+    /// Sends a datagram to `addr`; if it is a name, to its first address of the socket's family.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
     pub async fn send_to<A: ToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
         let found = resolve(&self.net, targets(&addr)).await?;
-        let Some(&remote) = found.first() else {
+        let is_v4 = self.local_addr()?.is_ipv4();
+        let own_family = found.iter().find(|found| found.is_ipv4() == is_v4);
+        let Some(&remote) = own_family.or(found.first()) else {
             return Err(io::Error::new(
                 ErrorKind::InvalidInput,
                 "the name has no address to send to",
             ));
         };
         let payload = Bytes::copy_from_slice(buf);
-        self.send_message(payload, Some(UdpMeta::to(remote)))
+        self.send_message(payload, Some(UdpMeta::to(destination(remote))))
             .await?;
         Ok(buf.len())
     }
@@ -124,7 +126,7 @@ impl UdpSocket {
     ) -> Poll<io::Result<usize>> {
         let payload = Bytes::copy_from_slice(buf);
         let sent = self.handle().poll(cx, Side::Write, |shard, now| {
-            self.attempt_send(shard, now, &payload, Some(UdpMeta::to(target)))
+            self.attempt_send(shard, now, &payload, Some(UdpMeta::to(destination(target))))
         });
         sent.map_ok(|()| buf.len())
     }
@@ -145,7 +147,10 @@ impl UdpSocket {
     ///
     /// `WouldBlock`, or as [`send`](Self::send).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        self.try_send_message(Bytes::copy_from_slice(buf), Some(UdpMeta::to(target)))?;
+        self.try_send_message(
+            Bytes::copy_from_slice(buf),
+            Some(UdpMeta::to(destination(target))),
+        )?;
         Ok(buf.len())
     }
 }

@@ -4,10 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::Poll;
 
-use switchboard_core::{Readiness, TcpId, TcpOptions};
+use switchboard_core::{BoundId, Readiness, TcpId, TcpOptions};
 
 use super::TcpStream;
 use crate::errors::{self, SocketError};
+use crate::net::addr::destination;
 use crate::network::Net;
 use crate::shard::{Shard, ShardCell, WaitOn};
 use crate::waiters::WRITE_SIDE;
@@ -36,8 +37,24 @@ pub(crate) async fn connect_on(
     remote: SocketAddr,
     options: &TcpOptions,
 ) -> io::Result<TcpStream> {
+    connect_bound(net, None, local, remote, options).await
+}
+
+/// As [`connect_on`]; `bound` is the port of `local`, taken before.
+pub(crate) async fn connect_bound(
+    net: &Net,
+    bound: Option<BoundId>,
+    local: Option<SocketAddr>,
+    remote: SocketAddr,
+    options: &TcpOptions,
+) -> io::Result<TcpStream> {
+    let remote = destination(remote);
     let shard = net.home();
     let id = shard.call(|shard, now, _| {
+        if let Some(bound) = bound {
+            // A stale handle would mean that the port is free anyway.
+            let _ = shard.stack.call_tcp_unbind(bound);
+        }
         shard.check()?;
         let connect = shard.stack.call_tcp_connect(now, local, remote, options);
         connect.map_err(|why| io::Error::from(SocketError::Connect { remote, why }))

@@ -12,10 +12,11 @@ use std::net::SocketAddr;
 
 use switchboard_core::{Instant, TcpId};
 
-pub(crate) use self::connect::connect_on;
+pub(crate) use self::connect::{connect_bound, connect_on};
+use super::eyeballs::race;
 use super::split::{ReadHalf, WriteHalf};
 use super::split_owned::{self, OwnedReadHalf, OwnedWriteHalf};
-use crate::net::addr::{ToSocketAddrs, targets, try_each};
+use crate::net::addr::{Targets, ToSocketAddrs, targets, try_each};
 use crate::net::readiness::Handle;
 use crate::network::Net;
 use crate::shard::{Shard, ShardCell, WaitOn};
@@ -55,8 +56,9 @@ impl TcpStream {
         }
     }
 
-    /// Connects to `addr` over the ambient network; of several addresses the first that answers.
-    /// Dropping the future gives the attempt up.
+    /// Connects to `addr` over the ambient network. Of a list of addresses one after the other
+    /// is tried; the addresses of a name as [`HappyEyeballs`](crate::net::HappyEyeballs) says.
+    /// Dropping the future gives every attempt up.
     ///
     /// # Errors
     ///
@@ -74,11 +76,21 @@ impl TcpStream {
     /// As [`connect`](Self::connect).
     pub async fn connect_on<A: ToSocketAddrs>(net: &Net, addr: A) -> io::Result<Self> {
         let options = net.tcp_options();
-        let targets = targets(&addr);
-        try_each(net, targets, async |remote| {
-            connect_on(net, None, remote, &options).await
-        })
-        .await
+        match targets(&addr) {
+            Targets::Name(name, port) => {
+                let lookup = net.names().lookup(net, &name, net.families());
+                race(lookup, port, net.happy_eyeballs(), |remote| {
+                    Box::pin(connect_on(net, None, remote, &options))
+                })
+                .await
+            }
+            targets => {
+                try_each(net, targets, async |remote| {
+                    connect_on(net, None, remote, &options).await
+                })
+                .await
+            }
+        }
     }
 
     /// Resets the connection, now: the peer gets RST, what was not sent is forgotten.
@@ -127,5 +139,11 @@ impl Drop for TcpStream {
             // A stale handle means that it is gone already, by `abort`.
             let _ = shard.stack.call_tcp_close(now, self.id);
         });
+    }
+}
+
+impl AsRef<Self> for TcpStream {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }

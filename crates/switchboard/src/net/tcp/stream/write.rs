@@ -114,6 +114,14 @@ impl TcpStream {
         })
     }
 
+    /// What `AsyncWrite` asks for. As tokio's, it is content if the connection is gone already.
+    pub(in crate::net::tcp) fn shutdown_here(&self) -> io::Result<()> {
+        match self.shutdown_write() {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
+    }
+
     /// Ends the stream in this direction: FIN after what is queued. A second time does nothing.
     /// [`AsyncWriteExt::shutdown`](tokio::io::AsyncWriteExt::shutdown) for those who share the
     /// stream.
@@ -162,6 +170,6 @@ impl AsyncWrite for TcpStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown_write())
+        Poll::Ready(self.shutdown_here())
     }
 }
