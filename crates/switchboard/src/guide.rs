@@ -12,11 +12,10 @@ struct Devices;
 #[doc = include_str!("../../../docs/guide/from-ipstack.md")]
 struct FromIpstack;
 
-<<<<<<< HEAD
 #[cfg(feature = "sim")]
 #[doc = include_str!("../../../docs/guide/simulation.md")]
 struct Simulation;
-=======
+
 #[doc = include_str!("../../../docs/guide/names.md")]
 struct Names;
 
@@ -25,4 +24,3 @@ struct Adapters;
 
 #[doc = include_str!("../../../docs/guide/from-smoltcp.md")]
 struct FromSmoltcp;
->>>>>>> device
