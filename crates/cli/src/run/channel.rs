@@ -74,13 +74,8 @@ impl Channel {
     ///
     /// `WouldBlock` on a non-blocking end; `InvalidData` for what no peer of ours sends; the
     /// socket's own errors.
-<<<<<<< HEAD
-    pub(super) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        let mut bytes = self.received.lock().unwrap_or_else(PoisonError::into_inner);
-=======
     pub(crate) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        let mut bytes = vec![0; MESSAGE_MAX];
->>>>>>> 2c9529e (attach: a link for namespaces that exist already, and slirp4netns's options and API on top)
+        let mut bytes = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
