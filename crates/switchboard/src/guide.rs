@@ -16,6 +16,7 @@ struct FromIpstack;
 #[doc = include_str!("../../../docs/guide/simulation.md")]
 struct Simulation;
 
+
 #[doc = include_str!("../../../docs/guide/names.md")]
 struct Names;
 
