@@ -16,7 +16,6 @@ struct FromIpstack;
 #[doc = include_str!("../../../docs/guide/simulation.md")]
 struct Simulation;
 
-
 #[doc = include_str!("../../../docs/guide/names.md")]
 struct Names;
 
