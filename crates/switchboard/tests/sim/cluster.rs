@@ -6,7 +6,7 @@ use std::time::Duration;
 use switchboard::sim::Builder;
 
 #[path = "../../examples/cluster.rs"]
-mod cluster;
+mod example;
 
 #[test]
 fn an_hour_of_a_cluster_with_faults_is_the_same_twice() {
@@ -14,7 +14,7 @@ fn an_hour_of_a_cluster_with_faults_is_the_same_twice() {
     let report = Builder::new()
         .seed(1)
         .time_limit(limit)
-        .twice(cluster::scenario(3600));
+        .twice(example::scenario(3600));
     let report = report.unwrap();
     println!("{report}");
     assert!(report.packets > 100_000, "{report}");
@@ -25,7 +25,7 @@ fn a_cluster_holds_for_other_seeds_too() {
     for seed in 2..6 {
         Builder::new()
             .seed(seed)
-            .run(cluster::scenario(600))
+            .run(example::scenario(600))
             .unwrap();
     }
 }
