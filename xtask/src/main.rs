@@ -1,9 +1,12 @@
-//! `cargo xtask CHECK`: rules of the house that neither the compiler nor clippy knows.
+//! `cargo xtask CHECK`: rules of the house that neither the compiler nor clippy knows; and what is
+//! done seldom: `cargo xtask COMMAND ARGUMENTS`.
 
 mod arrows;
 mod cargo;
+mod ffi;
 mod gates;
 mod nostd;
+mod packetdrill;
 mod parity;
 
 use std::process::ExitCode;
@@ -34,16 +37,53 @@ const CHECKS: [Check; 4] = [
     ),
 ];
 
+/// Something to do: what it is called, what it does, and the function, which gets the arguments.
+type Task = (
+    &'static str,
+    &'static str,
+    fn(&[String]) -> Result<(), String>,
+);
+
+const TASKS: [Task; 3] = [
+    (
+        "ffi-header",
+        "[--check]: writes crates/ffi/switchboard.h, or says whether it is current",
+        ffi::write_header,
+    ),
+    (
+        "ffi-install",
+        "PREFIX: libswitchboard, switchboard.h and switchboard.pc",
+        ffi::install,
+    ),
+    (
+        "packetdrill",
+        "BINARY SCRIPTS [--times N] [--kernel]: packetdrill's scripts against our TCP",
+        packetdrill::run,
+    ),
+];
+
 fn main() -> ExitCode {
-    let name = std::env::args().nth(1).unwrap_or_default();
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().unwrap_or_default();
+    if let Some((_, _, task)) = TASKS.iter().find(|task| task.0 == name) {
+        let arguments: Vec<String> = arguments.collect();
+        return conclude(&name, task(&arguments));
+    }
     let Some((_, _, check)) = CHECKS.iter().find(|check| check.0 == name) else {
-        eprintln!("usage: cargo xtask CHECK");
+        eprintln!("usage: cargo xtask CHECK, or COMMAND ARGUMENTS");
         for (name, what, _) in CHECKS {
-            eprintln!("  {name:8} {what}");
+            eprintln!("  {name:11} {what}");
+        }
+        for (name, what, _) in TASKS {
+            eprintln!("  {name:11} {what}");
         }
         return ExitCode::from(2);
     };
-    match check() {
+    conclude(&name, check())
+}
+
+fn conclude(name: &str, result: Result<(), String>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("{name}: {problem}");

@@ -165,6 +165,9 @@ pub struct TcpConfig {
     pub sack: bool,
     /// Offer window scaling (RFC 7323). Default true.
     pub window_scaling: bool,
+    /// Begin anew from the initial window after a pause longer than the retransmission timeout
+    /// (RFC 5681 section 4.1). Default true, as Linux.
+    pub slow_start_after_idle: bool,
     /// Options of connections that set none of their own.
     pub defaults: TcpOptions,
 }
@@ -183,6 +186,7 @@ impl Default for TcpConfig {
             timestamps: true,
             sack: true,
             window_scaling: true,
+            slow_start_after_idle: true,
             defaults: TcpOptions::default(),
         }
     }

@@ -82,7 +82,7 @@ pub struct Accepted {
 /// Which half of a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
-    /// We will read no more; what arrives is discarded (acknowledged), as Linux does.
+    /// We will read no more: nobody waits for what arrives. It is kept all the same, as Linux does.
     Read,
     /// We will send no more: FIN after what is queued.
     Write,

@@ -173,4 +173,8 @@ pub struct TcpInfo {
     pub timestamps: bool,
     /// Selective acknowledgements were agreed.
     pub sack: bool,
+    /// The MSS option that we announce, in octets.
+    pub announced_mss: usize,
+    /// Largest packet of the path, as far as known, in octets.
+    pub path_mtu: usize,
 }

@@ -212,6 +212,22 @@ impl Stack {
         Ok(listener.local)
     }
 
+    /// `READABLE` while a connection waits to be accepted (events are edges).
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchSocket`].
+    pub fn listener_readiness(&self, id: ListenerId) -> Result<Readiness, NoSuchSocket> {
+        let key = self.listener_key(id)?;
+        let listener = self.listeners.get(key).ok_or(NoSuchSocket)?;
+        let has_ready = listener.backlog.has_ready();
+        Ok(if has_ready {
+            Readiness::READABLE
+        } else {
+            Readiness::NONE
+        })
+    }
+
     /// The oldest connection of the backlog that stands.
     ///
     /// # Errors
@@ -317,12 +333,49 @@ impl Stack {
         id: TcpId,
         data: &[u8],
     ) -> Result<usize, SendError> {
+        self.send_slice(now, id, data, false)
+    }
+
+    /// As `call_tcp_send_slice`, and more follows soon (`MSG_MORE`): less than a full segment
+    /// waits for it, until the next acknowledgement or a retransmission timeout long.
+    ///
+    /// # Errors
+    ///
+    /// As `call_tcp_send_slice`.
+    pub fn call_tcp_send_more(
+        &mut self,
+        now: Instant,
+        id: TcpId,
+        data: &[u8],
+    ) -> Result<usize, SendError> {
+        self.send_slice(now, id, data, true)
+    }
+
+    fn send_slice(
+        &mut self,
+        now: Instant,
+        id: TcpId,
+        data: &[u8],
+        more: bool,
+    ) -> Result<usize, SendError> {
         let (key, allowed) = self.may_send(id)?;
         let socket = self.tcp.get_mut(key).ok_or(SendError::NoSuchSocket)?;
         let front = data.get(..allowed).unwrap_or(data);
-        let sent = socket.connection.send_slice(now, front);
+        let sent = socket.connection.send_slice(now, front, more);
         self.refresh(key);
         sent
+    }
+
+    /// Sends what `TcpOptions::cork` or `call_tcp_send_more` holds back, once; the cork stays.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSuchSocket`].
+    pub fn call_tcp_push(&mut self, now: Instant, id: TcpId) -> Result<(), NoSuchSocket> {
+        let (key, socket) = self.owned_mut(id).ok_or(NoSuchSocket)?;
+        socket.connection.push(now);
+        self.refresh(key);
+        Ok(())
     }
 
     /// How many octets all buffers together leave for connection `id` to send. A little is

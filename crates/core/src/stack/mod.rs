@@ -28,7 +28,7 @@ use core::net::{IpAddr, SocketAddr};
 use switchboard_wire::packet::IP_PACKET_MAX;
 use switchboard_wire::{Instant, Transmit, ipv4};
 
-use crate::config::Config;
+use crate::config::{Config, TcpConfig};
 use crate::deadlines::Deadlines;
 use crate::demux::addresses::Addresses;
 use crate::demux::bound::BoundPorts;
@@ -273,6 +273,16 @@ impl Stack {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What connections that are opened or answered from now on have in common; those that exist
+    /// keep what they have.
+    pub fn set_tcp_config(&mut self, config: TcpConfig) {
+        self.shared = Arc::new(Shared {
+            config: config.clone(),
+            ..(*self.shared).clone()
+        });
+        self.config.tcp = config;
     }
 }
 

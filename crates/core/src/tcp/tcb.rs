@@ -14,6 +14,7 @@ use super::loss::{Loss, RttEstimator};
 use super::recv::{AckPolicy, Assembler, ReceiveBuffer};
 use super::segment::{Reply, SackBlock};
 use super::send::pace::Pacer;
+use super::send::push::Push;
 use super::send::{SendQueue, SentLog, Why};
 use super::seq::SeqNum;
 use super::state::{After, Phase, Turn};
@@ -25,7 +26,7 @@ use crate::event::Readiness;
 /// Octets of the timestamps option with its padding.
 const TIMESTAMPS_LEN: u16 = 12;
 
-/// How long corked octets wait at most, as Linux.
+/// How long corked octets wait, as Linux: a retransmission timeout, at least this.
 const CORK_MAX: Duration = Duration::from_millis(200);
 
 /// Quiet for this long, a connection gives the memory of its empty queues back.
@@ -142,12 +143,14 @@ pub(crate) struct Synchronized {
     pub(crate) probe: Option<Why>,
     pub(crate) override_sws: bool,
     pub(crate) override_cork: bool,
+    pub(crate) push: Push,
 
     pub(crate) buffer: ReceiveBuffer,
     pub(crate) assembler: Option<Box<Assembler>>,
     /// What arrived twice, not told yet.
     pub(crate) dsack: Option<SackBlock>,
-    /// The application will read no more: text is acknowledged and forgotten.
+    /// The application has said that it will read no more. What arrives is kept all the same,
+    /// as on Linux: it may read it still.
     pub(crate) read_closed: bool,
     pub(crate) ack: AckPolicy,
 
@@ -219,6 +222,7 @@ impl Synchronized {
             probe: None,
             override_sws: false,
             override_cork: false,
+            push: Push::new(made.iss + 1),
             buffer: ReceiveBuffer::default(),
             assembler: None,
             dsack: None,
@@ -311,9 +315,10 @@ impl Synchronized {
         } else {
             self.timers.clear(Timer::User);
         }
-        let corked = env.options.cork && !self.override_cork && self.unsent() > 0;
+        let corked = self.is_corked(env) && self.unsent() > 0;
         if corked && self.unsent() < self.smss() {
-            self.timers.set_if_clear(Timer::Cork, now + CORK_MAX);
+            let longest = self.rtt.rto_base().max(CORK_MAX);
+            self.timers.set_if_clear(Timer::Cork, now + longest);
         } else {
             self.timers.clear(Timer::Cork);
         }

@@ -36,6 +36,8 @@ impl Synchronized {
             }
             return ControlFlow::Break(Stop::Drop);
         }
+        // As Linux: who said that more follows has had its time when an acknowledgement comes.
+        self.push.more_follows = false;
         let flight = self.snd.flight();
         let una = self.snd.una.later(ack);
         let sacked = if self.agreed.sack {
@@ -69,6 +71,7 @@ impl Synchronized {
         self.snd.nxt = self.snd.nxt.later(ack);
         // Marks that stay behind would, 2^31 octets later, seem to lie ahead.
         self.snd.small_end = self.snd.small_end.later(ack);
+        self.push.mark = self.push.mark.later(ack);
         self.counters.octets_acked += text as u64;
 
         let covered = self.sent.acknowledge(ack, segment.arrived);

@@ -72,18 +72,13 @@ impl Synchronized {
         let before = self.rcv.nxt;
         let len = text.bytes.len() as u32;
         self.rcv.nxt += len;
-        if !self.read_closed {
-            let tight = self.is_tight(env);
-            self.buffer.push(text, tight);
-        }
+        let tight = self.is_tight(env);
+        self.buffer.push(text, tight);
         let filled_hole = self.assembler.is_some();
         if let Some(assembler) = &mut self.assembler {
             self.rcv.nxt = assembler.take(self.rcv.nxt, &mut self.buffer);
             if assembler.is_empty() {
                 self.assembler = None;
-            }
-            if self.read_closed {
-                self.buffer.clear();
             }
         }
         self.counters.octets_received += u64::from(self.rcv.nxt.since(before));

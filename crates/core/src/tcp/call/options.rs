@@ -14,12 +14,13 @@ impl Connection {
 
     /// New options, from now on.
     pub(crate) fn set_options(&mut self, now: Instant, options: &TcpOptions) {
+        let is_wider = options.receive_buffer > self.env.options.receive_buffer;
         self.env.options = *options;
         if let Machine::Synchronized(connection) = &mut self.machine {
             connection.congestion.switch(options.congestion);
             connection.timers.clear(Timer::KeepAlive);
             connection.on_path_mtu(now, &self.env);
-            if connection.owes_window_update(&self.env) {
+            if is_wider && connection.owes_window_update(&self.env) {
                 connection.ack.at_once();
             }
             connection.writer_waits |= connection.send_room(&self.env) == 0;

@@ -16,14 +16,19 @@ const SEND_BUFFER_MAX: usize = 1 << 30;
 impl Connection {
     /// Takes from the front of `data` what there is room for, without a copy.
     pub(crate) fn send(&mut self, now: Instant, data: &mut Bytes) -> Result<usize, SendError> {
-        self.queue(now, data.len(), |connection, room| {
+        self.queue(now, data.len(), false, |connection, room| {
             connection.queue.push(data.split_to(room));
         })
     }
 
-    /// Copies from `data` what there is room for.
-    pub(crate) fn send_slice(&mut self, now: Instant, data: &[u8]) -> Result<usize, SendError> {
-        self.queue(now, data.len(), |connection, room| {
+    /// Copies from `data` what there is room for. `more`: and more follows soon.
+    pub(crate) fn send_slice(
+        &mut self,
+        now: Instant,
+        data: &[u8],
+        more: bool,
+    ) -> Result<usize, SendError> {
+        self.queue(now, data.len(), more, |connection, room| {
             if let Some(taken) = data.get(..room) {
                 connection.queue.push_slice(taken);
             }
@@ -34,6 +39,7 @@ impl Connection {
         &mut self,
         now: Instant,
         len: usize,
+        more: bool,
         push: impl FnOnce(&mut Synchronized, usize),
     ) -> Result<usize, SendError> {
         let connection = match &mut self.machine {
@@ -54,12 +60,24 @@ impl Connection {
             connection.writer_waits = true;
             return Err(SendError::WouldBlock);
         }
-        connection.restart_after_idle(now);
+        connection.restart_after_idle(now, &self.env);
         push(connection, room);
+        connection.push.more_follows = more;
+        if !more {
+            connection.push.mark = connection.data_end();
+        }
         // Whoever asks whether it may send, and is told no, waits without another attempt.
         connection.writer_waits |= connection.send_room(&self.env) == 0;
         connection.settle(now, &self.env);
         Ok(room)
+    }
+
+    /// What a cork holds back leaves, once; the cork stays.
+    pub(crate) fn push(&mut self, now: Instant) {
+        if let Machine::Synchronized(connection) = &mut self.machine {
+            connection.override_cork |= connection.unsent() > 0;
+            connection.settle(now, &self.env);
+        }
     }
 
     /// Octets that `send` would take now.
@@ -82,7 +100,10 @@ impl Synchronized {
 
     /// RFC 5681 section 4.1: after a pause longer than the retransmission timeout nothing is
     /// known of the path any more.
-    fn restart_after_idle(&mut self, now: Instant) {
+    fn restart_after_idle(&mut self, now: Instant, env: &Env) {
+        if !env.shared.config.slow_start_after_idle {
+            return;
+        }
         let idle = self.queue.is_empty() && self.snd.flight() == 0;
         if idle && now.saturating_since(self.sent_at) > self.rtt.rto() {
             self.congestion.on_idle(initial_window(self.smss(), false));

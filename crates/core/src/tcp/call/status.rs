@@ -9,8 +9,8 @@ use crate::event::Readiness;
 use crate::socket::State;
 use crate::stats::TcpInfo;
 use crate::tcp::congestion::CongestionController;
-use crate::tcp::connection::{Connection, Ended, Machine};
-use crate::tcp::segment::FourTuple;
+use crate::tcp::connection::{Connection, Ended, Env, Machine};
+use crate::tcp::segment::{FourTuple, HEADER_LEN};
 use crate::tcp::tcb::Synchronized;
 
 impl Connection {
@@ -93,6 +93,8 @@ impl Connection {
             window_scale: None,
             timestamps: false,
             sack: false,
+            announced_mss: self.env.announced_mss().into(),
+            path_mtu: self.env.path_mtu(),
         };
         match &self.machine {
             Machine::SynSent(attempt) => info.retransmits = attempt.attempt.retransmits.into(),
@@ -106,6 +108,14 @@ impl Connection {
             }
         }
         info
+    }
+}
+
+impl Env {
+    /// The path's MTU, from the MSS that it leaves.
+    fn path_mtu(&self) -> usize {
+        let ip = if self.tuple.remote.is_ipv4() { 20 } else { 40 };
+        usize::from(self.link.path_mss) + HEADER_LEN + ip
     }
 }
 

@@ -35,12 +35,15 @@ impl Synchronized {
         if fin {
             flags = flags | Flags::FIN;
         }
-        if len > 0 && end == self.data_end() {
+        if len > 0 && self.ends_call(plan.seq, end) {
             flags = flags | Flags::PSH;
         }
         out.header = self.header(now, env, plan.seq, flags);
         out.retransmission = plan.is_again(self.snd.nxt);
         self.record(now, env, &plan, len, end + u32::from(fin));
+        if self.ends_group(now, env, &plan, len) {
+            out.header.flags = out.header.flags | Flags::PSH;
+        }
         self.settle(now, env);
         true
     }

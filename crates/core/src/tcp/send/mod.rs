@@ -4,6 +4,7 @@ pub(crate) mod emit;
 pub(crate) mod nagle;
 pub(crate) mod pace;
 pub(crate) mod pick;
+pub(crate) mod push;
 pub(crate) mod queue;
 pub(crate) mod sent;
 pub(crate) mod window;

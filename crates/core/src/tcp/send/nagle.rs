@@ -11,10 +11,15 @@ impl Synchronized {
     /// not wait for its own full segments, and there is still at most one short segment a
     /// round trip.
     pub(crate) fn may_send_short(&self, env: &Env) -> bool {
-        if env.options.cork && !self.override_cork {
+        if self.is_corked(env) {
             return false;
         }
         env.options.nodelay || self.override_cork || !self.small_under_way()
+    }
+
+    /// Whether a short segment has to wait for more text.
+    pub(crate) fn is_corked(&self, env: &Env) -> bool {
+        (env.options.cork || self.push.more_follows) && !self.override_cork
     }
 
     fn small_under_way(&self) -> bool {

@@ -147,7 +147,7 @@ fn a_half_closed_connection_goes_on_the_other_way() {
     let data = super::harness::pattern(100_000);
     pair.transfer(&data, Duration::from_secs(20));
     assert_eq!(
-        pair.b.connection().send_slice(now, b"x"),
+        pair.b.connection().send_slice(now, b"x", false),
         Err(SendError::Closed)
     );
     let now = pair.now;
@@ -188,7 +188,7 @@ fn everything_queued_leaves_before_fin_although_nobody_holds_the_connection() {
     let data = super::harness::pattern(200_000);
     let now = pair.now;
     assert_eq!(
-        pair.a.connection().send_slice(now, &data).unwrap(),
+        pair.a.connection().send_slice(now, &data, false).unwrap(),
         data.len()
     );
     let step = pair.a.connection().close(now);
@@ -271,16 +271,17 @@ fn text_before_a_reset_is_readable() {
 }
 
 #[test]
-fn shutdown_for_reading_acknowledges_and_forgets() {
+fn shutdown_for_reading_ends_waiting_and_keeps_what_still_comes() {
     let mut solo = Solo::established(&Setup::default());
     let now = solo.now;
     let step = solo.end.connection().shutdown(now, Shutdown::Read).unwrap();
     solo.end.absorb(step);
-    solo.say(Peer::seq(1).ack(1).text(b"ignored"));
-    let ack = solo.one();
-    assert_eq!(solo.rel_ack(&ack), 8);
     assert!(solo.end.connection().receive(now, 10).unwrap().is_empty());
-    assert_eq!(solo.end.connection().pinned(), 0);
+    solo.say(Peer::seq(1).ack(1).text(b"late"));
+    let ack = solo.one();
+    assert_eq!(solo.rel_ack(&ack), 5);
+    assert_eq!(solo.end.connection().receive(now, 10).unwrap(), "late");
+    assert!(solo.end.connection().receive(now, 10).unwrap().is_empty());
 }
 
 /// RFC 9293 section 3.10.7.4, TIME-WAIT: the last ACK was lost.

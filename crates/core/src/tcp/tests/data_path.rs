@@ -200,9 +200,12 @@ fn a_full_queue_says_so_and_wakes_its_writer() {
     let mut pair = Pair::established(&setup, &Setup::default());
     let now = pair.now;
     let data = pattern(50_000);
-    assert_eq!(pair.a.connection().send_slice(now, &data).unwrap(), 20_000);
     assert_eq!(
-        pair.a.connection().send_slice(now, &data),
+        pair.a.connection().send_slice(now, &data, false).unwrap(),
+        20_000
+    );
+    assert_eq!(
+        pair.a.connection().send_slice(now, &data, false),
         Err(crate::SendError::WouldBlock)
     );
     assert!(
@@ -226,7 +229,10 @@ fn a_queue_that_was_filled_to_the_brim_wakes_who_only_asks() {
     let mut pair = Pair::established(&setup, &Setup::default());
     let now = pair.now;
     let data = pattern(20_000);
-    assert_eq!(pair.a.connection().send_slice(now, &data).unwrap(), 20_000);
+    assert_eq!(
+        pair.a.connection().send_slice(now, &data, false).unwrap(),
+        20_000
+    );
     let ready = pair.a.connection().readiness();
     assert!(!ready.contains(crate::Readiness::WRITABLE));
     pair.a.signals = crate::Readiness::NONE;
@@ -240,7 +246,7 @@ fn peek_leaves_what_it_shows() {
     let now = pair.now;
     pair.a
         .connection()
-        .send_slice(now, b"hello, world")
+        .send_slice(now, b"hello, world", false)
         .unwrap();
     pair.run(20 * MS);
     let mut buffer = [0; 5];

@@ -398,7 +398,10 @@ impl Pair {
     /// Moves what can be moved from `a` to `b`: sends from `data` at `sent`, reads into `got`.
     pub(super) fn pump(&mut self, data: &[u8], sent: &mut usize, got: &mut Vec<u8>) {
         if *sent < data.len()
-            && let Ok(count) = self.a.connection().send_slice(self.now, &data[*sent..])
+            && let Ok(count) = self
+                .a
+                .connection()
+                .send_slice(self.now, &data[*sent..], false)
         {
             *sent += count;
         }
@@ -644,7 +647,7 @@ impl Solo {
 
     pub(super) fn send(&mut self, data: &[u8]) -> usize {
         let now = self.now;
-        self.end.connection().send_slice(now, data).unwrap()
+        self.end.connection().send_slice(now, data, false).unwrap()
     }
 
     pub(super) fn state(&mut self) -> crate::State {

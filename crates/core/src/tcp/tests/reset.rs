@@ -128,7 +128,7 @@ fn desynchronized_ends_fall_silent() {
             tcb.rcv.edge += 100_000;
         }
         let now = pair.now;
-        pair.a.connection().send_slice(now, b"x").unwrap();
+        pair.a.connection().send_slice(now, b"x", false).unwrap();
         pair.run(Duration::from_secs(600));
         let early = pair.log.len();
         pair.run(Duration::from_secs(200));

@@ -66,7 +66,7 @@ fn both_ways(seed: u64) {
             };
             while sent[side] < len {
                 let stop = len.min(sent[side] + chunk);
-                match connection.send_slice(now, &data[sent[side]..stop]) {
+                match connection.send_slice(now, &data[sent[side]..stop], false) {
                     Ok(count) => sent[side] += count,
                     Err(_) => break,
                 }

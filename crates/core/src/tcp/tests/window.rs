@@ -21,7 +21,7 @@ fn filled(octets: usize) -> (Pair, usize) {
     let now = pair.now;
     pair.a
         .connection()
-        .send_slice(now, &pattern(1 << 20))
+        .send_slice(now, &pattern(1 << 20), false)
         .unwrap();
     pair.run(Duration::from_secs(3));
     let unread = pair.b.connection().info(pair.now).unread;
@@ -211,7 +211,7 @@ fn the_right_edge_never_moves_left() {
         let data = pattern(limit.min(1 << 20) * 2);
         let mut dice = super::harness::Dice(7);
         let now = pair.now;
-        let mut sent = pair.a.connection().send_slice(now, &data).unwrap();
+        let mut sent = pair.a.connection().send_slice(now, &data, false).unwrap();
         let mut edge = None::<SeqNum>;
         let scale = pair.b.tcb().agreed.receive_scale;
         let until = pair.now + Duration::from_secs(60);
@@ -220,7 +220,11 @@ fn the_right_edge_never_moves_left() {
             let now = pair.now;
             if sent < data.len() {
                 let rest = &data[sent..];
-                sent += pair.a.connection().send_slice(now, rest).unwrap_or(0);
+                sent += pair
+                    .a
+                    .connection()
+                    .send_slice(now, rest, false)
+                    .unwrap_or(0);
             }
             if dice.percent(20) {
                 let max = dice.below(3_000) as usize;

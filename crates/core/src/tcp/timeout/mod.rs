@@ -29,6 +29,7 @@ impl Synchronized {
         }
         if self.timers.take_expired(Timer::Cork, now) {
             self.override_cork = true;
+            self.push.mark = self.data_end();
         }
         if self.timers.take_expired(Timer::Idle, now) {
             self.queue.shrink();
