@@ -228,22 +228,6 @@ impl Stack {
         })
     }
 
-    /// Changes the options of the connections that it answers from now on.
-    ///
-    /// # Errors
-    ///
-    /// [`NoSuchSocket`].
-    pub fn set_listener_options(
-        &mut self,
-        id: ListenerId,
-        options: &TcpOptions,
-    ) -> Result<(), NoSuchSocket> {
-        let key = self.listener_key(id)?;
-        let listener = self.listeners.get_mut(key).ok_or(NoSuchSocket)?;
-        listener.options = *options;
-        Ok(())
-    }
-
     /// The oldest connection of the backlog that stands.
     ///
     /// # Errors
