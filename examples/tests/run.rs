@@ -18,4 +18,5 @@ run! {
     quic: "../quic.rs"
     grpc: "../grpc.rs"
     redis: "../redis.rs"
+    partition: "../partition.rs"
 }

@@ -2,16 +2,19 @@
 //!
 //! A flag is here only when it works.
 
+pub(crate) mod attach;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use switchboard_wire::Protocol;
 
-use crate::{DONE, RUN_FAILED, WRONG_USAGE, say};
+use crate::cmd::links::NAMES;
+use crate::{DONE, FAILED, RUN_FAILED, WRONG_USAGE, say};
 
 /// A socket is one exact endpoint of a conversation: address, port and protocol.
 /// Switchboard is that layer, whole, in user space. Put any program on it, without
@@ -36,6 +39,13 @@ pub(crate) enum Command {
     Sockets(SocketsFlags),
     /// Say what this machine lacks for `run`, with the exact fix.
     Doctor(DoctorFlags),
+    /// Give a network namespace that exists already a link whose other end is Switchboard.
+    Attach(attach::AttachFlags),
+    /// Stand in for slirp4netns.
+    #[command(hide = true)]
+    Slirp4netns(attach::SlirpFlags),
+    /// Make links by whose names other programs call Switchboard instead: slirp4netns.
+    InstallLinks(attach::LinksFlags),
     /// Print the manual page: of the whole, or of one command.
     #[command(hide = true)]
     Man(ManFlags),
@@ -254,6 +264,18 @@ fn parse_net(text: &str) -> Result<(Ipv4Addr, u8), String> {
     Ok((Ipv4Addr::from(network), len))
 }
 
+/// The words of the command line. Called by the name of a program that it stands in for, this
+/// one's command of that name comes first.
+pub(crate) fn command_line() -> Vec<OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let called = words.first().map(Path::new).and_then(Path::file_name);
+    let name = called.and_then(|called| called.to_str());
+    if let Some(name) = name.filter(|name| NAMES.contains(name)) {
+        words.insert(1, name.to_owned().into());
+    }
+    words
+}
+
 /// Tells a person what is wrong with the command line, or prints the help that was asked for.
 /// Returns the exit code.
 pub(crate) fn report(error: &clap::Error) -> u8 {
@@ -264,14 +286,20 @@ pub(crate) fn report(error: &clap::Error) -> u8 {
         let _ = error.print();
         return DONE;
     }
-    let command = std::env::args().nth(1).unwrap_or_default();
-    let help = match command.as_str() {
-        "run" | "open" | "tour" | "sockets" | "doctor" => format!("switchboard {command} --help"),
+    let command = command_line().into_iter().nth(1).unwrap_or_default();
+    let command = command.to_string_lossy();
+    let help = match &*command {
+        "run" | "open" | "tour" | "sockets" | "doctor" | "attach" | "install-links" => {
+            format!("switchboard {command} --help")
+        }
+        name if NAMES.contains(&name) => format!("{name} --help"),
         _ => "switchboard --help".to_owned(),
     };
     say::error(format_args!("{} (see {help})", one_line(error)));
     if command == "run" {
         RUN_FAILED
+    } else if NAMES.contains(&&*command) {
+        FAILED
     } else {
         WRONG_USAGE
     }

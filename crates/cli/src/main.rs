@@ -3,6 +3,8 @@
 //! Starting points: [`flags`] is what can be typed, [`cmd`] has one file for each command, and
 //! [`run`] is how a program gets a network of its own. Protocol logic lives in the other crates.
 
+#[cfg(target_os = "linux")]
+mod attach;
 mod cmd;
 #[cfg(target_os = "linux")]
 mod control;
@@ -31,7 +33,7 @@ pub(crate) const WRONG_USAGE: u8 = 2;
 pub(crate) const RUN_FAILED: u8 = 125;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(flags::command_line()) {
         Ok(arguments) => arguments,
         Err(error) => return ExitCode::from(flags::report(&error)),
     };
@@ -41,6 +43,9 @@ fn main() -> ExitCode {
         Command::Tour(flags) => cmd::tour::main(&flags),
         Command::Sockets(flags) => cmd::sockets::main(&flags),
         Command::Doctor(flags) => cmd::doctor::main(&flags),
+        Command::Attach(flags) => cmd::attach::main(&flags),
+        Command::Slirp4netns(flags) => cmd::slirp4netns::main(&flags),
+        Command::InstallLinks(flags) => cmd::links::main(&flags),
         Command::Man(flags) => cmd::paper::man(&flags),
         Command::Completion(flags) => cmd::paper::completion(&flags),
     };

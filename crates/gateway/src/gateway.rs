@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use switchboard::{IncomingFlows, Net, NetBuilder};
+use switchboard_wire::Protocol;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -198,6 +199,12 @@ impl Gateway {
             pool: self.pool.clone(),
         };
         forward::open(shared, forward).await
+    }
+
+    /// Takes a forward back: `bound` is where it listens, as [`forward`](Self::forward) said.
+    /// The port is free afterwards; connections that it brought go on. `false`: there is none.
+    pub async fn close_forward(&self, protocol: Protocol, bound: SocketAddr) -> bool {
+        forward::close(&self.context, protocol, bound).await
     }
 
     /// Serves a listener that was made inside, on the program's own loopback (`--localhost`):

@@ -106,7 +106,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut place = unit_ns;
     for digit in decimals.chars() {
         place /= 10;
-        nanos += u64::from(digit.to_digit(10).ok_or_else(wrong)?) * place;
+        let digit = u64::from(digit.to_digit(10).ok_or_else(wrong)?);
+        nanos = nanos.saturating_add(digit * place);
     }
     Ok(Duration::from_nanos(nanos))
 }

@@ -11,3 +11,16 @@ struct Devices;
 
 #[doc = include_str!("../../../docs/guide/from-ipstack.md")]
 struct FromIpstack;
+
+#[cfg(feature = "sim")]
+#[doc = include_str!("../../../docs/guide/simulation.md")]
+struct Simulation;
+
+#[doc = include_str!("../../../docs/guide/names.md")]
+struct Names;
+
+#[doc = include_str!("../../../docs/guide/adapters.md")]
+struct Adapters;
+
+#[doc = include_str!("../../../docs/guide/from-smoltcp.md")]
+struct FromSmoltcp;

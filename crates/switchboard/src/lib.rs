@@ -107,6 +107,9 @@
 //! - [`Router`]: packets forwarded between devices, with a network of this process among them.
 //! - `shape::Shaped` (feature `shape`): delay, loss, rate and the rest between a stack and any
 //!   device, in real time.
+//! - Names: [`NetBuilder::host`], name servers asked over the network's own sockets
+//!   (`NetBuilder::nameserver`, feature `dns`), and RFC 8305 for a name with several addresses.
+//! - [`adapters`]: hyper-util's client, tonic, quinn, axum.
 //! - [`net::TcpStream::info`], [`Net::sockets`], [`Net::stats`]: what goes on.
 //! - [`SocketError`]: inside each `io::Error`, what was tried, what happened, and by whom.
 //! - Virtual time: under `tokio::time::pause` the stack's timers run on tokio's clock, so a test

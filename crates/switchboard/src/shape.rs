@@ -38,7 +38,8 @@ use bytes::Bytes;
 use switchboard_core::{Instant, RxPacket, Transmit};
 use switchboard_device::{Device, Offloads};
 pub use switchboard_sim::impair::{
-    Burst, Corrupt, Delay, Duplicate, Loss, Mtu, Partition, QueueLimit, Rate, Reorder,
+    Burst, ConditionsError, Corrupt, Delay, Duplicate, Loss, Mtu, Partition, QueueLimit, Rate,
+    Reorder,
 };
 pub use switchboard_sim::{Chance, Conditions, Link, LinkStats, Seed};
 use switchboard_sim::{Fate, door, icmp, link::LostTo};

@@ -9,6 +9,7 @@ use core::num::NonZeroU16;
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::time::Instant;
 
@@ -19,9 +20,14 @@ pub const HEAD_MAX: usize = 128;
 
 /// Slices that a transmit's payload may consist of.
 ///
-/// Bounded so that a transmit never allocates; the sender picks fewer octets where a range
-/// would need more slices.
+/// Bounded so that a device can write a transmit with one call; the sender picks fewer octets
+/// where a range would need more slices.
 pub const PAYLOAD_SLICES_MAX: usize = 8;
+
+/// Slices that a transmit holds inline. A segment lies in one chunk of the send queue or across
+/// the border of two; only super-segments of many small chunks need more, and pay for it with an
+/// allocation. Inline slices make every transmit longer, and transmits are moved.
+const PAYLOAD_SLICES_INLINE: usize = 2;
 
 /// The longest IP packet, super-segments included (RFC 791, RFC 8200).
 pub const IP_PACKET_MAX: usize = 65_535;
@@ -74,8 +80,9 @@ impl RxPacket {
 /// The headers of a transmit, written inline.
 pub type Head = ArrayVec<u8, HEAD_MAX>;
 
-/// The payload of a transmit: slices of the send queue, in order.
-pub type Payload = ArrayVec<Bytes, PAYLOAD_SLICES_MAX>;
+/// The payload of a transmit: slices of the send queue, in order, at most
+/// [`PAYLOAD_SLICES_MAX`].
+pub type Payload = SmallVec<[Bytes; PAYLOAD_SLICES_INLINE]>;
 
 /// Where a device without a finished checksum has to write it.
 ///

@@ -62,7 +62,9 @@ impl Instant {
 
 /// A duration's nanoseconds, kept within 64 bits.
 fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    // In 64 bits throughout: timers are set with every segment.
+    let whole = duration.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(duration.subsec_nanos().into())
 }
 
 impl Add<Duration> for Instant {

@@ -1,8 +1,11 @@
 //! One file for each command.
 
+pub(crate) mod attach;
 pub(crate) mod doctor;
+pub(crate) mod links;
 pub(crate) mod open;
 pub(crate) mod paper;
 pub(crate) mod run;
+pub(crate) mod slirp4netns;
 pub(crate) mod sockets;
 pub(crate) mod tour;

@@ -61,7 +61,7 @@ pub(crate) fn was_reached(what: &str, trials: &Trials) -> bool {
         return true;
     };
     let order = |step| match step {
-        Step::Process => 0,
+        Step::Process | Step::Join => 0,
         Step::UserNamespace | Step::UserMap => 1,
         Step::NetworkNamespace => 2,
         Step::MountNamespace => 3,
@@ -119,6 +119,11 @@ fn ask(server: IpAddr) -> Option<()> {
     let mut answer = [0; 512];
     let len = socket.recv(&mut answer).ok()?;
     (len >= 12 && answer[..2] == QUESTION[..2]).then_some(())
+}
+
+/// Whether this kernel speaks IPv6 at all.
+pub(crate) fn has_ipv6() -> bool {
+    std::path::Path::new("/proc/sys/net/ipv6").exists()
 }
 
 /// Whether the kernel has a route and a source address for an address of the IPv6 world.

@@ -54,6 +54,7 @@ impl Trouble {
                 short: error.to_string(),
                 fix: Vec::new(),
             },
+            Step::Join => other("namespaces", error),
             Step::Process => other("processes", error),
         }
     }

@@ -19,7 +19,7 @@ const DESCRIPTORS_MAX: usize = 4;
 
 /// One end.
 #[derive(Debug)]
-pub(super) struct Channel {
+pub(crate) struct Channel {
     socket: OwnedFd,
     /// What is received, before it is read: every connection of a program costs a message.
     received: Mutex<Box<[u8]>>,
@@ -27,7 +27,7 @@ pub(super) struct Channel {
 
 impl Channel {
     /// Both ends.
-    pub(super) fn pair() -> io::Result<(Self, Self)> {
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -47,7 +47,7 @@ impl Channel {
     /// # Errors
     ///
     /// `BrokenPipe` when the other end is gone; the socket's own errors.
-    pub(super) fn send(
+    pub(crate) fn send(
         &self,
         message: &impl Serialize,
         descriptors: &[BorrowedFd<'_>],
@@ -74,7 +74,7 @@ impl Channel {
     ///
     /// `WouldBlock` on a non-blocking end; `InvalidData` for what no peer of ours sends; the
     /// socket's own errors.
-    pub(super) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+    pub(crate) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
         let mut bytes = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -105,7 +105,7 @@ impl Channel {
     }
 
     /// Makes `receive` and `send` say `WouldBlock` instead of waiting.
-    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
         Ok(rustix::io::ioctl_fionbio(&self.socket, true)?)
     }
 }

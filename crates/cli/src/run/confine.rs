@@ -180,6 +180,8 @@ fn failed<E: fmt::Display>(what: &'static str) -> impl FnOnce(E) -> ConfineError
 
 /// What is to be given up, worked out before it is needed.
 pub(crate) struct Confinement {
+    /// Capabilities that stay, of those that the process has.
+    kept: CapabilitySet,
     /// In the order in which they are installed.
     filters: [BpfProgram; 2],
 }
@@ -192,7 +194,15 @@ impl Confinement {
     /// No filters for this kind of machine.
     pub(crate) fn prepare() -> Result<Self, ConfineError> {
         let filters = filters().map_err(failed("seccomp"))?;
-        Ok(Self { filters })
+        Ok(Self {
+            filters,
+            kept: CapabilitySet::empty(),
+        })
+    }
+
+    /// Lets the process keep `kept`, as far as it has them.
+    pub(crate) fn keeping(self, kept: CapabilitySet) -> Self {
+        Self { kept, ..self }
     }
 
     /// Gives up what the relay does not need any more: for all of its threads, for good.
@@ -203,7 +213,7 @@ impl Confinement {
     /// the steps that it has are taken.
     pub(crate) fn apply(&self) -> Result<(), ConfineError> {
         rustix::thread::set_no_new_privs(true).map_err(failed("no_new_privs"))?;
-        drop_capabilities().map_err(failed("capabilities"))?;
+        drop_capabilities(self.kept).map_err(failed("capabilities"))?;
         forbid_files().map_err(failed("Landlock"))?;
         for filter in &self.filters {
             match seccompiler::apply_filter_all_threads(filter) {
@@ -215,14 +225,18 @@ impl Confinement {
     }
 }
 
-fn drop_capabilities() -> io::Result<()> {
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
+fn drop_capabilities(kept: CapabilitySet) -> io::Result<()> {
+    let kept = match kept.is_empty() {
+        true => kept,
+        false => kept & rustix::thread::capabilities(None)?.permitted,
+    };
+    let left = CapabilitySets {
+        effective: kept,
+        permitted: kept,
         inheritable: CapabilitySet::empty(),
     };
     let _ = rustix::thread::clear_ambient_capability_set();
-    Ok(rustix::thread::set_capabilities(None, none)?)
+    Ok(rustix::thread::set_capabilities(None, left)?)
 }
 
 /// Landlock: nothing to write, and little to read. What is open stays open.

@@ -105,6 +105,8 @@ impl Ending {
 /// A step of setting up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Step {
+    /// Joining namespaces that exist.
+    Join,
     /// Making the user namespace.
     UserNamespace,
     /// Writing its user and group maps.
@@ -160,7 +162,7 @@ impl fmt::Display for SetupError {
 }
 
 /// Puts a step's name beside an error.
-pub(super) trait During<T> {
+pub(crate) trait During<T> {
     /// `tried` is what was being done, for a person.
     fn during(self, step: Step, tried: &str) -> Result<T, SetupError>;
 }

@@ -13,10 +13,10 @@
 
 pub(crate) mod agent;
 mod caller;
-mod channel;
+pub(crate) mod channel;
 mod confine;
 pub(crate) mod host;
-mod message;
+pub(crate) mod message;
 mod network;
 mod plan;
 pub(crate) mod relay;
@@ -26,5 +26,5 @@ mod user_map;
 pub(crate) use confine::Confinement;
 pub(crate) use message::{SetupError, Step};
 
-pub(crate) use network::Network;
+pub(crate) use network::{HostRoutes, Network, NetworkError};
 pub(crate) use plan::Plan;

@@ -103,7 +103,7 @@ fn talk_through(setup: &mut Setup, plan: &Plan, stage: Stage) -> Result<(), Setu
 
 /// Each flow costs the relay a descriptor. CMD keeps the limit that the caller had: the agent,
 /// its parent, was forked before.
-fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -113,7 +113,7 @@ fn raise_open_files() {
 }
 
 /// Waits for the agent's end, so that no zombie stays.
-fn reap(agent: u32) {
+pub(crate) fn reap(agent: u32) {
     if let Some(pid) = i32::try_from(agent).ok().and_then(Pid::from_raw) {
         let _ = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
     }

@@ -18,26 +18,61 @@ pub(crate) enum Destination {
     Foreign,
 }
 
-/// Our own addresses. A handful: a list is faster than a table.
+/// Our own addresses. A handful: a list is faster than a table. They are asked several times for
+/// each packet, so each family has a list of its own, of plain numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses {
     own: Vec<Cidr>,
+    v4: Vec<OwnV4>,
+    v6: Vec<u128>,
     has_loopback: bool,
+}
+
+/// One of our own IPv4 addresses.
+#[derive(Clone, Copy, Debug)]
+struct OwnV4 {
+    address: u32,
+    /// The last address of its network, if that is a broadcast: a network of one or two
+    /// addresses has none (RFC 3021).
+    broadcast: Option<u32>,
+}
+
+impl OwnV4 {
+    fn new(address: Ipv4Addr, prefix_len: u8) -> Self {
+        let hosts = u32::MAX.checked_shr(prefix_len.into()).unwrap_or(0);
+        Self {
+            address: address.to_bits(),
+            broadcast: (prefix_len < 31).then_some(address.to_bits() | hosts),
+        }
+    }
 }
 
 impl Addresses {
     /// These, and with `has_loopback` the loopback addresses, which every host has (RFC 1122
     /// section 3.2.1.3) that does not share its neighbour's.
     pub(crate) fn new(own: &[Cidr], has_loopback: bool) -> Self {
-        Self {
+        let mut addresses = Self {
             own: own.to_vec(),
+            v4: Vec::new(),
+            v6: Vec::new(),
             has_loopback,
+        };
+        for cidr in own {
+            match cidr.address {
+                IpAddr::V4(v4) => addresses.v4.push(OwnV4::new(v4, cidr.prefix_len)),
+                IpAddr::V6(v6) => addresses.v6.push(v6.to_bits()),
+            }
         }
+        addresses
     }
 
     /// Whether packets to `address` come in here. Loopback addresses only do so from within.
     pub(crate) fn is_ours(&self, address: IpAddr) -> bool {
-        self.own.iter().any(|cidr| cidr.address == address) || self.is_own_loopback(address)
+        let is_own = match address {
+            IpAddr::V4(v4) => self.v4.iter().any(|own| own.address == v4.to_bits()),
+            IpAddr::V6(v6) => self.v6.contains(&v6.to_bits()),
+        };
+        is_own || self.is_own_loopback(address)
     }
 
     /// Whether `address` is a loopback address, and ours: never seen on a link.
@@ -58,17 +93,8 @@ impl Addresses {
     }
 
     fn is_broadcast(&self, address: Ipv4Addr) -> bool {
-        address.is_broadcast()
-            || self.own.iter().any(|cidr| match cidr.address {
-                // A network of one or two addresses has no broadcast (RFC 3021).
-                IpAddr::V4(own) if cidr.prefix_len < 31 => {
-                    let hosts = u32::MAX
-                        .checked_shr(u32::from(cidr.prefix_len))
-                        .unwrap_or(0);
-                    own.to_bits() | hosts == address.to_bits()
-                }
-                _ => false,
-            })
+        let address = Some(address.to_bits());
+        address == Some(u32::MAX) || self.v4.iter().any(|own| own.broadcast == address)
     }
 
     /// Whether a datagram that claims to be from `source` can be answered: no group, no

@@ -126,18 +126,18 @@ fn seal(transmit: &mut Transmit, pseudo: Sum, start: usize, offset: u16, summing
     offload::seal(transmit, field, pseudo, summing == Summing::Later);
 }
 
-/// The packet of a TCP segment; takes the payload out of `out`.
+/// Writes the packet of a TCP segment into `transmit`; takes the payload out of `out`.
 pub(crate) fn tcp(
     ip: &IpHead,
     tuple: &FourTuple,
     out: &mut Outgoing,
     summing: Summing,
-) -> Transmit {
-    let mut transmit = Transmit {
-        payload: core::mem::take(&mut out.payload),
-        segment_size: out.segment_size,
-        ..Transmit::default()
-    };
+    transmit: &mut Transmit,
+) {
+    transmit.head.clear();
+    transmit.payload.clear();
+    transmit.payload.append(&mut out.payload);
+    transmit.segment_size = out.segment_size;
     let header = tcp_header(tuple, &out.header);
     let body_len = header.len() + transmit.payload_len();
     ip.emit(body_len, None, &mut transmit.head);
@@ -149,8 +149,7 @@ pub(crate) fn tcp(
         summing
     };
     let pseudo = ip.pseudo(body_len);
-    seal(&mut transmit, pseudo, start, wire_tcp::CHECKSUM_AT, summing);
-    transmit
+    seal(transmit, pseudo, start, wire_tcp::CHECKSUM_AT, summing);
 }
 
 /// A header in the form of the wire.
@@ -250,17 +249,19 @@ impl Message {
         }
     }
 
-    /// The one packet that it is, or the super-datagram if there is a `segment_size`.
+    /// Writes the one packet that it is into `transmit`, or the super-datagram if there is a
+    /// `segment_size`.
     pub(crate) fn whole(
         self,
         ip: &IpHead,
         summing: Summing,
         segment_size: Option<NonZeroU16>,
-    ) -> Transmit {
-        let mut transmit = Transmit {
-            segment_size,
-            ..Transmit::default()
-        };
+        transmit: &mut Transmit,
+    ) {
+        transmit.head.clear();
+        transmit.payload.clear();
+        transmit.checksum = None;
+        transmit.segment_size = segment_size;
         ip.emit(self.len(), None, &mut transmit.head);
         let start = transmit.head.len();
         transmit.head.put(self.header());
@@ -270,9 +271,8 @@ impl Message {
             transmit.payload.push(self.payload);
         }
         if let Some(at) = checksum_at {
-            seal(&mut transmit, pseudo, start, at, summing);
+            seal(transmit, pseudo, start, at, summing);
         }
-        transmit
     }
 
     /// The fragments that it makes on a path of `mtu` (RFC 791 section 3.2, RFC 8200 section

@@ -23,6 +23,8 @@ struct Route {
 #[derive(Debug, Default)]
 pub(crate) struct RouteTable {
     routes: Vec<Route>,
+    /// Of each family, the route that takes everything.
+    defaults: [Option<NextHop>; 2],
 }
 
 impl RouteTable {
@@ -47,6 +49,12 @@ impl RouteTable {
 
     /// Adds a route.
     pub(crate) fn insert(&mut self, network: Cidr, next_hop: NextHop) {
+        let family = usize::from(network.address.is_ipv6());
+        if let Some(default) = self.defaults.get_mut(family)
+            && network.prefix_len == 0
+        {
+            *default = Some(next_hop);
+        }
         let place = self
             .routes
             .partition_point(|route| route.network.prefix_len >= network.prefix_len);
@@ -55,9 +63,20 @@ impl RouteTable {
 
     /// The way to `destination`: the longest prefix that it is in.
     pub(crate) fn find(&self, destination: IpAddr) -> Option<NextHop> {
+        // All ways lead out of the one link: the last, which takes everything, says as much.
+        if let Some(next_hop) = self.default_of(destination) {
+            return Some(next_hop);
+        }
         let mut routes = self.routes.iter();
         let route = routes.find(|route| contains(&route.network, destination))?;
         Some(route.next_hop)
+    }
+
+    /// The route of prefix length 0 in the family of `destination`, while every route has the
+    /// same next hop.
+    fn default_of(&self, destination: IpAddr) -> Option<NextHop> {
+        let family = usize::from(destination.is_ipv6());
+        self.defaults.get(family).copied().flatten()
     }
 }
 

@@ -7,7 +7,7 @@ use switchboard_wire::icmp::v4::{Icmpv4Header, Icmpv4Message};
 use switchboard_wire::icmp::v6::{Icmpv6Header, Icmpv6Message};
 use switchboard_wire::icmp::{Echo, HEADER_LEN};
 use switchboard_wire::ip::IpProtocol;
-use switchboard_wire::{Instant, Malformed};
+use switchboard_wire::{Instant, Malformed, Transmit};
 
 use super::pass::quoted;
 use super::{Outlet, Passing, Router};
@@ -78,7 +78,7 @@ impl Router {
         let Some(say) = refused.say else {
             return;
         };
-        if !may_complain(passing, say) {
+        if !may_complain(passing) {
             return;
         }
         let to = passing.packet.source;
@@ -126,7 +126,9 @@ impl Router {
         let ids = &mut self.identifications;
         ip.identification = ids.next(ip.source, ip.destination, ip.protocol);
         if ip_header_len(ip.is_ipv6()) + message.len() <= mtu {
-            out(port, message.whole(&ip, Summing::Here, None));
+            let mut transmit = Transmit::default();
+            message.whole(&ip, Summing::Here, None, &mut transmit);
+            out(port, transmit);
             return true;
         }
         message.fragments(&ip, mtu, |fragment| {
@@ -152,14 +154,12 @@ fn ip_head(source: IpAddr, destination: IpAddr, traffic_class: u8) -> IpHead {
 }
 
 /// Whether an error about this packet may be sent at all (RFC 1812 section 4.3.2.7, RFC 4443
-/// section 2.4, e). Sources and destinations that are not one machine never come so far.
-fn may_complain(passing: &Passing<'_>, say: Say) -> bool {
+/// section 2.4, e): none about errors, and over IPv4 none about later fragments. What is not
+/// from one machine to one machine never comes so far.
+fn may_complain(passing: &Passing<'_>) -> bool {
     let packet = &passing.packet;
     let is_later_fragment = packet.fragment.is_some_and(|fragment| fragment.offset != 0);
-    // Too big is said of every fragment: each would be lost there (RFC 1191 section 5).
-    let counts_all =
-        matches!(say, Say::Unreachable(Unreachable::TooBig { .. })) && packet.is_ipv6();
-    !icmp::is_error(packet) && (!is_later_fragment || counts_all)
+    !icmp::is_error(packet) && (packet.is_ipv6() || !is_later_fragment)
 }
 
 /// The echo request that it is.

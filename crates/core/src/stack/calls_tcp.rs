@@ -238,6 +238,7 @@ impl Stack {
         now: Instant,
         id: ListenerId,
     ) -> Result<Option<Accepted>, NoSuchSocket> {
+        self.now = self.now.max(now);
         let listener_key = self.listener_key(id)?;
         let Some(listener) = self.listeners.get_mut(listener_key) else {
             return Err(NoSuchSocket);
@@ -253,7 +254,7 @@ impl Stack {
             let FourTuple { local, remote } = *socket.connection.tuple();
             let readiness = socket.connection.readiness();
             self.tell_tcp(key, readiness);
-            self.refresh(now, key);
+            self.refresh(key);
             let id = self.tcp_id(key);
             return Ok(Some(Accepted { id, local, remote }));
         }
@@ -279,7 +280,7 @@ impl Stack {
             if is_mine {
                 socket.owner = Owner::Nobody;
                 let step = socket.connection.abort(now);
-                self.after_step(now, key, step);
+                self.after_step(key, step);
                 self.forget(key);
             }
         }
@@ -317,7 +318,7 @@ impl Stack {
             data.advance(allowed - front.len());
             sent
         };
-        self.refresh(now, key);
+        self.refresh(key);
         sent
     }
 
@@ -361,7 +362,7 @@ impl Stack {
         let socket = self.tcp.get_mut(key).ok_or(SendError::NoSuchSocket)?;
         let front = data.get(..allowed).unwrap_or(data);
         let sent = socket.connection.send_slice(now, front, more);
-        self.refresh(now, key);
+        self.refresh(key);
         sent
     }
 
@@ -373,7 +374,7 @@ impl Stack {
     pub fn call_tcp_push(&mut self, now: Instant, id: TcpId) -> Result<(), NoSuchSocket> {
         let (key, socket) = self.owned_mut(id).ok_or(NoSuchSocket)?;
         socket.connection.push(now);
-        self.refresh(now, key);
+        self.refresh(key);
         Ok(())
     }
 
@@ -439,7 +440,7 @@ impl Stack {
     ) -> Result<Bytes, ReceiveError> {
         let (key, socket) = self.owned_mut(id).ok_or(ReceiveError::NoSuchSocket)?;
         let received = socket.connection.receive(now, max);
-        self.refresh(now, key);
+        self.refresh(key);
         received
     }
 
@@ -456,7 +457,7 @@ impl Stack {
     ) -> Result<usize, ReceiveError> {
         let (key, socket) = self.owned_mut(id).ok_or(ReceiveError::NoSuchSocket)?;
         let received = socket.connection.receive_slice(now, buffer);
-        self.refresh(now, key);
+        self.refresh(key);
         received
     }
 
@@ -486,7 +487,7 @@ impl Stack {
     ) -> Result<(), SendError> {
         let (key, socket) = self.owned_mut(id).ok_or(SendError::NoSuchSocket)?;
         let step = socket.connection.shutdown(now, how)?;
-        self.after_step(now, key, step);
+        self.after_step(key, step);
         Ok(())
     }
 
@@ -501,7 +502,7 @@ impl Stack {
         let (key, socket) = self.owned_mut(id).ok_or(NoSuchSocket)?;
         socket.owner = Owner::Nobody;
         let step = socket.connection.close(now);
-        self.after_step(now, key, step);
+        self.after_step(key, step);
         Ok(())
     }
 
@@ -514,7 +515,7 @@ impl Stack {
         let (key, socket) = self.owned_mut(id).ok_or(NoSuchSocket)?;
         socket.owner = Owner::Nobody;
         let step = socket.connection.abort(now);
-        self.after_step(now, key, step);
+        self.after_step(key, step);
         self.forget(key);
         Ok(())
     }
@@ -545,7 +546,7 @@ impl Stack {
     ) -> Result<(), NoSuchSocket> {
         let (key, socket) = self.owned_mut(id).ok_or(NoSuchSocket)?;
         socket.connection.set_options(now, options);
-        self.refresh(now, key);
+        self.refresh(key);
         Ok(())
     }
 

@@ -174,7 +174,8 @@ impl Stack {
             return Err(UdpSendError::WouldBlock);
         }
         let max = socket.options.send_buffer;
-        let Ok(charge) = socket.unsent.push(Datagram::queued(payload, meta), max) else {
+        let datagram = Datagram::queued(payload, meta);
+        let Ok(charge) = socket.unsent.push(datagram, max, &mut self.spare) else {
             socket.wants_room = true;
             return Err(UdpSendError::WouldBlock);
         };
@@ -195,7 +196,9 @@ impl Stack {
         if !self.has_route(remote.ip()) {
             return Err(UdpSendError::NoRoute);
         }
-        self.check_broadcast(remote.ip(), &socket.options)?;
+        if remote.is_ipv4() {
+            self.check_broadcast(remote.ip(), &socket.options)?;
+        }
         let local = self
             .udp_source(meta.map(|meta| meta.local), socket.local, remote.ip())
             .ok_or(UdpSendError::NoRoute)?;
@@ -263,8 +266,10 @@ impl Stack {
     ///
     /// [`ReceiveError::WouldBlock`] and `NoSuchSocket`.
     pub fn call_udp_receive(&mut self, id: UdpId) -> Result<(Bytes, UdpMeta), ReceiveError> {
-        let (_, socket) = self.udp_socket_mut(id).ok_or(ReceiveError::NoSuchSocket)?;
-        let datagram = socket.received.pop().ok_or(ReceiveError::WouldBlock)?;
+        let (key, _) = self.udp_socket(id).ok_or(ReceiveError::NoSuchSocket)?;
+        let socket = self.udp.get_mut(key).ok_or(ReceiveError::NoSuchSocket)?;
+        let datagram = socket.received.pop(&mut self.spare);
+        let datagram = datagram.ok_or(ReceiveError::WouldBlock)?;
         self.recharge(datagram.charge, 0);
         self.wake_waiters();
         Ok((datagram.payload, datagram.meta))

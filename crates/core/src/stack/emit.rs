@@ -65,16 +65,18 @@ impl Stack {
         }
     }
 
-    /// The packet of a segment of conversation `tuple`, which hashes to `hash`.
+    /// Writes the packet of the segment in `outgoing` into `transmit`: one of conversation
+    /// `tuple`, which hashes to `hash`.
     pub(super) fn emit_segment(
         &mut self,
         tuple: &FourTuple,
         hash: u64,
-        out: &mut Outgoing,
-    ) -> (Way, Transmit) {
+        transmit: &mut Transmit,
+    ) -> Way {
         let (local, remote) = (tuple.local.ip(), tuple.remote.ip());
         let (way, summing) = self.way_to(remote);
         let mut ip = self.ip_head(local, remote, IpProtocol::TCP);
+        let out = &mut self.outgoing;
         ip.hop_limit = out.hop_limit.unwrap_or(ip.hop_limit);
         ip.traffic_class = out.traffic_class;
         // Path MTU discovery (RFC 1191 section 6.1): routers must tell, not cut.
@@ -83,17 +85,19 @@ impl Stack {
         self.stats.segments_sent += 1;
         self.stats.segments_retransmitted += u64::from(out.retransmission);
         self.stats.resets_sent += u64::from(out.header.flags.has(Flags::RST));
-        (way, egress::tcp(&ip, tuple, out, summing))
+        egress::tcp(&ip, tuple, out, summing, transmit);
+        way
     }
 
     /// A segment without text that leaves at once.
     pub(super) fn reply(&mut self, tuple: &FourTuple, header: Header) {
-        let mut out = Outgoing {
+        self.outgoing = Outgoing {
             header,
             ..Outgoing::default()
         };
         let hash = self.tcp_table.hash(tuple);
-        let (way, transmit) = self.emit_segment(tuple, hash, &mut out);
+        let mut transmit = Transmit::default();
+        let way = self.emit_segment(tuple, hash, &mut transmit);
         self.push_out(way, transmit);
     }
 
@@ -119,36 +123,40 @@ impl Stack {
         is_short && (way == Way::Back || self.config.offloads.uso)
     }
 
-    /// A super-datagram leaves in one piece. Whoever cuts it finishes the checksums.
-    pub(super) fn emit_super_datagram(
+    /// Writes a super-datagram into `transmit`. Whoever cuts it finishes the checksums.
+    pub(super) fn make_super_datagram(
         &mut self,
-        way: Way,
         mut ip: IpHead,
         message: Message,
         segment_size: NonZeroU16,
+        transmit: &mut Transmit,
     ) {
         if !ip.is_ipv6() && !ip.dont_fragment {
             let ids = &mut self.identifications;
             ip.identification = ids.next(ip.source, ip.destination, ip.protocol);
         }
-        let transmit = message.whole(&ip, Summing::Later, Some(segment_size));
-        self.push_out(way, transmit);
+        message.whole(&ip, Summing::Later, Some(segment_size), transmit);
     }
 
     /// A UDP datagram or ICMP message leaves, in fragments if it must.
     pub(super) fn emit_message(&mut self, now: Instant, ip: IpHead, message: Message) {
         let (way, _) = self.way_to(ip.destination);
-        self.emit_message_by(now, way, ip, message);
+        let mut transmit = Transmit::default();
+        if self.make_message(now, way, ip, message, &mut transmit) {
+            self.push_out(way, transmit);
+        }
     }
 
-    /// The same, by a way that is not the address's own: what goes to many comes back too.
-    pub(super) fn emit_message_by(
+    /// Writes the one packet of a datagram or message that leaves by `way` into `transmit`.
+    /// `false`: it leaves in fragments, which wait in the outbox.
+    pub(super) fn make_message(
         &mut self,
         now: Instant,
         way: Way,
         mut ip: IpHead,
         message: Message,
-    ) {
+        transmit: &mut Transmit,
+    ) -> bool {
         let (summing, mtu) = match way {
             Way::Back => (Summing::Later, IP_PACKET_MAX),
             Way::Out => (self.summing(), self.path_mtus.get(ip.destination, now)),
@@ -166,8 +174,8 @@ impl Stack {
                 IpProtocol::UDP => summing,
                 _ => Summing::Here,
             };
-            let transmit = message.whole(&ip, summing, None);
-            return self.push_out(way, transmit);
+            message.whole(&ip, summing, None, transmit);
+            return true;
         }
         let (outbox, stats) = (&mut self.outbox, &mut self.stats);
         message.fragments(&ip, mtu, |transmit| {
@@ -177,6 +185,7 @@ impl Stack {
             stats.fragments_sent += 1;
             outbox.push_back((way, transmit));
         });
+        false
     }
 
     /// Tells the sender of a packet what is wrong with it, if the rules allow.

@@ -87,7 +87,10 @@ impl Stack {
         socket.source = Some(remote);
         let has_datagrams = !kept.is_empty();
         for datagram in kept {
-            match socket.received.push(datagram, options.receive_buffer) {
+            match socket
+                .received
+                .push(datagram, options.receive_buffer, &mut self.spare)
+            {
                 Ok(charge) => self.recharge(0, charge),
                 Err(_) => self.drop_packet(DropReason::ReceiveBufferFull),
             }

@@ -150,7 +150,7 @@ impl Stack {
         }
         let Unreachable::TooBig { mtu } = why else {
             let step = socket.connection.on_icmp(now, why, offender, seq);
-            self.after_step(now, key, step);
+            self.after_step(key, step);
             return true;
         };
         let dropped = socket.path_mtu;
@@ -163,7 +163,7 @@ impl Stack {
             let mss = mss_of(path_mtu, remote.is_ipv6());
             socket.connection.on_path_mtu(now, mss);
         }
-        self.refresh(now, key);
+        self.refresh(key);
         true
     }
 

@@ -175,7 +175,7 @@ impl Stack {
             match socket.connection.deadline() {
                 Some(deadline) if deadline <= now => {
                     let step = socket.connection.on_timeout(now);
-                    self.after_step(now, key, step);
+                    self.after_step(key, step);
                 }
                 later => self.deadlines.set(index, later),
             }

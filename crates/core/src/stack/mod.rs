@@ -55,6 +55,7 @@ use crate::slab::{Key, Slab};
 use crate::socket::{EchoRequest, SocketEntry, SocketKind, State};
 use crate::stats::Stats;
 use crate::tcp::{Connection, IsnGenerator, Outgoing, PortHash, Shared};
+use crate::udp::queue::Spare;
 use crate::udp::socket::UdpSocket;
 
 /// Answers that may wait for the device: enough for a batch of packets that all draw one.
@@ -89,6 +90,8 @@ pub struct Stack {
 
     udp: Slab<UdpSocket>,
     udp_table: UdpTable,
+    /// Buffers for the queues of datagrams.
+    spare: Spare,
     packet_sockets: Slab<PacketSocket>,
     raws: RawTable,
     pings: PingTable,
@@ -191,6 +194,7 @@ impl Stack {
             pending: PendingFlows::default(),
             udp: Slab::default(),
             udp_table: UdpTable::new(&secret()),
+            spare: Spare::default(),
             isn: IsnGenerator::new(entropy.secret_key()),
             ports: PortHash::new(entropy.secret_key()),
             shared,

@@ -15,43 +15,61 @@ use crate::slab::Key;
 impl Stack {
     /// The next packet to send.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        let mut transmit = Transmit::default();
+        self.poll_transmit_into(now, &mut transmit)
+            .then_some(transmit)
+    }
+
+    /// As `poll_transmit`, written into a transmit that the caller keeps: whatever was in it is
+    /// gone. `false`: there is none.
+    pub fn poll_transmit_into(&mut self, now: Instant, transmit: &mut Transmit) -> bool {
         self.now = self.now.max(now);
         loop {
-            let (way, transmit) = match self.outbox.pop_front() {
-                Some(waiting) => {
+            let way = match self.pop_outbox(transmit) {
+                Some(way) => {
                     if self.outbox.len() < WAITING_MAX && !self.packet_waiters.is_empty() {
                         self.wake_packet_waiters();
                     }
-                    waiting
+                    way
                 }
-                None => self.next_in_line(now)?,
+                None => match self.next_in_line(now, transmit) {
+                    Some(way) => way,
+                    None => return false,
+                },
             };
             match way {
                 Way::Out => {
                     self.stats.packets_sent += 1;
-                    return Some(transmit);
+                    return true;
                 }
-                Way::Back => self.loop_back(now, &transmit),
+                Way::Back => self.loop_back(now, transmit),
             }
         }
     }
 
+    /// The next packet of those that wait for the device.
+    fn pop_outbox(&mut self, transmit: &mut Transmit) -> Option<Way> {
+        let (way, waiting) = self.outbox.pop_front()?;
+        *transmit = waiting;
+        Some(way)
+    }
+
     /// The next packet of whoever's turn it is.
-    fn next_in_line(&mut self, now: Instant) -> Option<(Way, Transmit)> {
+    fn next_in_line(&mut self, now: Instant, transmit: &mut Transmit) -> Option<Way> {
         loop {
-            match self.line.pop()? {
-                Who::Tcp(key) => {
-                    if let Some(ready) = self.tcp_turn(now, key) {
-                        return Some(ready);
-                    }
-                }
+            let way = match self.line.pop()? {
+                Who::Tcp(key) => self.tcp_turn(now, key, transmit),
                 Who::Udp(key) => {
-                    self.udp_turn(now, key);
-                    if let Some(ready) = self.outbox.pop_front() {
-                        return Some(ready);
-                    }
+                    let way = self.udp_turn(now, key, transmit);
+                    way.or_else(|| self.pop_outbox(transmit))
                 }
-                other => debug_assert!(false, "{other:?} sends nothing"),
+                other => {
+                    debug_assert!(false, "{other:?} sends nothing");
+                    None
+                }
+            };
+            if way.is_some() {
+                return way;
             }
         }
     }

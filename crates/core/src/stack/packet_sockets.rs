@@ -110,7 +110,7 @@ impl Stack {
             return;
         };
         let max = socket.options.receive_buffer;
-        match socket.received.push(datagram, max) {
+        match socket.received.push(datagram, max, &mut self.spare) {
             Ok(charge) => {
                 self.recharge(0, charge);
                 self.stats.packets_to_sockets += 1;
@@ -124,10 +124,13 @@ impl Stack {
         &mut self,
         id: impl Into<PacketId>,
     ) -> Result<Datagram, ReceiveError> {
-        let (_, socket) = self
-            .packet_socket_mut(id)
-            .ok_or(ReceiveError::NoSuchSocket)?;
-        let datagram = socket.received.pop().ok_or(ReceiveError::WouldBlock)?;
+        let (key, _) = self.packet_socket(id).ok_or(ReceiveError::NoSuchSocket)?;
+        let socket = self.packet_sockets.get_mut(key);
+        let socket = socket.ok_or(ReceiveError::NoSuchSocket)?;
+        let datagram = socket
+            .received
+            .pop(&mut self.spare)
+            .ok_or(ReceiveError::WouldBlock)?;
         self.recharge(datagram.charge, 0);
         self.wake_waiters();
         Ok(datagram)

@@ -90,7 +90,7 @@ impl Stack {
         let step = socket
             .connection
             .on_segment(now, &arrived.segment, arrived.text);
-        self.after_step(now, key, step);
+        self.after_step(key, step);
     }
 
     /// There is no memory for text, but what the segment acknowledges frees some: it is taken

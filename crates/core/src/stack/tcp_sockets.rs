@@ -168,7 +168,7 @@ impl Stack {
             path_mtu,
         });
         self.tcp_table.insert(hash, Holder::Connection(key));
-        self.refresh(now, key);
+        self.refresh(key);
         key
     }
 }
@@ -176,7 +176,7 @@ impl Stack {
 /// What happens to them.
 impl Stack {
     /// Does what a step of connection `key` says.
-    pub(super) fn after_step(&mut self, now: Instant, key: Key, step: Step) {
+    pub(super) fn after_step(&mut self, key: Key, step: Step) {
         let Step {
             signal,
             reply,
@@ -194,7 +194,7 @@ impl Stack {
             self.release_tuple(key);
         }
         if let Next::TimeWait(record) = next {
-            self.enter_time_wait(tuple, hash, record);
+            self.enter_time_wait(tuple, hash, *record);
         }
         self.advance_backlog(key, is_over);
         let Some(socket) = self.tcp.get(key) else {
@@ -205,11 +205,11 @@ impl Stack {
             Owner::Nobody if !socket.holds_tuple => return self.forget(key),
             _ => {}
         }
-        self.refresh(now, key);
+        self.refresh(key);
     }
 
     /// Notes what connection `key` now pins, wants sent, and waits for.
-    pub(super) fn refresh(&mut self, now: Instant, key: Key) {
+    pub(super) fn refresh(&mut self, key: Key) {
         let Some(socket) = self.tcp.get_mut(key) else {
             return;
         };
@@ -217,7 +217,7 @@ impl Stack {
         let before = core::mem::replace(&mut socket.charged, pinned);
         if socket.holds_tuple {
             self.deadlines.set(key.index, socket.connection.deadline());
-            if !socket.is_in_line && socket.connection.wants_transmit(now) {
+            if !socket.is_in_line && socket.connection.may_transmit() {
                 self.line.enter(Who::Tcp(key), &mut socket.is_in_line);
             }
         }
@@ -232,8 +232,14 @@ impl Stack {
         }
     }
 
-    /// Connection `key`'s turn to send: one segment or super-segment, then to the back.
-    pub(super) fn tcp_turn(&mut self, now: Instant, key: Key) -> Option<(Way, Transmit)> {
+    /// Connection `key`'s turn to send: one segment or super-segment, written into `transmit`,
+    /// then to the back.
+    pub(super) fn tcp_turn(
+        &mut self,
+        now: Instant,
+        key: Key,
+        transmit: &mut Transmit,
+    ) -> Option<Way> {
         self.follow_path_mtu(now, key);
         let socket = self.tcp.get_mut(key)?;
         socket.is_in_line = false;
@@ -241,16 +247,13 @@ impl Stack {
             return None;
         }
         let hash = socket.hash;
-        let mut out = core::mem::take(&mut self.outgoing);
-        let has_segment = socket.connection.next_segment(now, &mut out);
+        let has_segment = socket.connection.next_segment(now, &mut self.outgoing);
         let tuple = *socket.connection.tuple();
         self.deadlines.set(key.index, socket.connection.deadline());
-        if has_segment && socket.connection.wants_transmit(now) {
+        if has_segment && socket.connection.may_transmit() {
             self.line.enter(Who::Tcp(key), &mut socket.is_in_line);
         }
-        let ready = has_segment.then(|| self.emit_segment(&tuple, hash, &mut out));
-        self.outgoing = out;
-        ready
+        has_segment.then(|| self.emit_segment(&tuple, hash, transmit))
     }
 
     /// Tells connection `key` if the path to its peer changed since it last sent: routers

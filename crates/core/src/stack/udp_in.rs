@@ -5,9 +5,9 @@ use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroU16;
 
 use bytes::Bytes;
-use switchboard_wire::Instant;
 use switchboard_wire::ip::IpProtocol;
 use switchboard_wire::udp::{HEADER_LEN, UdpDatagram};
+use switchboard_wire::{Instant, Transmit};
 
 use super::emit::flow_label;
 use super::inputs::Admitted;
@@ -24,7 +24,7 @@ use crate::ip::icmp::Say;
 use crate::ready::Who;
 use crate::slab::Key;
 use crate::socket::UdpMeta;
-use crate::udp::queue::Datagram;
+use crate::udp::queue::{Datagram, Spare};
 use crate::udp::socket::UdpSocket;
 
 /// Datagrams of one pending flow that are kept for whoever accepts it.
@@ -128,7 +128,7 @@ impl Stack {
                 continue;
             }
             let max = socket.options.receive_buffer;
-            match socket.received.push(datagram, max) {
+            match socket.received.push(datagram, max, &mut self.spare) {
                 Ok(charge) => {
                     self.recharge(0, charge);
                     self.stats.datagrams_received += 1;
@@ -177,8 +177,14 @@ impl Stack {
         self.events.push(Who::Incoming(key));
     }
 
-    /// A datagram socket's turn to send one datagram.
-    pub(super) fn udp_turn(&mut self, now: Instant, key: Key) {
+    /// A datagram socket's turn to send one datagram, written into `transmit`. `None`: it has
+    /// none, or it left in several packets.
+    pub(super) fn udp_turn(
+        &mut self,
+        now: Instant,
+        key: Key,
+        transmit: &mut Transmit,
+    ) -> Option<Way> {
         let front = self.udp.get(key).and_then(|socket| socket.unsent.front());
         let leaves_uncut = front.is_some_and(|datagram| {
             let segment_size = datagram.meta.segment_size;
@@ -186,14 +192,10 @@ impl Stack {
                 self.leaves_uncut(now, datagram.meta.remote.ip(), segment_size)
             })
         });
-        let Some(socket) = self.udp.get_mut(key) else {
-            return;
-        };
+        let socket = self.udp.get_mut(key)?;
         socket.is_in_line = false;
         let was_full = socket.unsent.charged() >= socket.options.send_buffer;
-        let Some(datagram) = next_datagram(socket, leaves_uncut) else {
-            return;
-        };
+        let datagram = next_datagram(socket, leaves_uncut, &mut self.spare)?;
         let is_last = socket.unsent.is_empty();
         if !is_last {
             self.line.enter(Who::Udp(key), &mut socket.is_in_line);
@@ -211,12 +213,18 @@ impl Stack {
         if is_awaited {
             self.tell_udp(key, Readiness::WRITABLE);
         }
-        self.emit_datagram(now, datagram, loops);
+        self.emit_datagram(now, datagram, loops, transmit)
     }
 
     /// One datagram leaves. `loops`: members of its group on this host hear it too; a broadcast
     /// always comes back, as on Linux.
-    fn emit_datagram(&mut self, now: Instant, datagram: Datagram, loops: bool) {
+    fn emit_datagram(
+        &mut self,
+        now: Instant,
+        datagram: Datagram,
+        loops: bool,
+        transmit: &mut Transmit,
+    ) -> Option<Way> {
         let meta = datagram.meta;
         let mut ip = IpHead {
             source: meta.local.ip(),
@@ -235,31 +243,43 @@ impl Stack {
         }
         self.stats.datagrams_sent += 1;
         let message = Message::udp(meta.local, meta.remote, datagram.payload);
-        let (way, _) = self.way_to(ip.destination);
-        let is_group = ip.destination.is_multicast();
-        if is_group && loops && self.hears_group(ip.destination)
-            || self.addresses.classify(ip.destination) == Destination::Broadcast
-        {
-            self.send_datagram(now, Way::Back, ip, message.clone(), meta.segment_size);
-        }
-        // RFC 1112 section 6.1: with TTL 0 it does not leave the host.
-        if !is_group || ip.hop_limit > 0 {
-            self.send_datagram(now, way, ip, message, meta.segment_size);
-        }
+        let (to, segment_size) = (ip.destination, meta.segment_size);
+        let way = match self.addresses.classify(to) {
+            Destination::Ours => Way::Back,
+            Destination::Foreign => Way::Out,
+            kind => {
+                let is_group = kind == Destination::Multicast;
+                if !is_group || loops && self.hears_group(to) {
+                    let (message, mut copy) = (message.clone(), Transmit::default());
+                    if self.make_datagram(now, Way::Back, ip, message, segment_size, &mut copy) {
+                        self.push_out(Way::Back, copy);
+                    }
+                }
+                // RFC 1112 section 6.1: with TTL 0 it does not leave the host.
+                if is_group && ip.hop_limit == 0 {
+                    return None;
+                }
+                Way::Out
+            }
+        };
+        let is_whole = self.make_datagram(now, way, ip, message, segment_size, transmit);
+        is_whole.then_some(way)
     }
 
-    fn send_datagram(
+    fn make_datagram(
         &mut self,
         now: Instant,
         way: Way,
         ip: IpHead,
         message: Message,
         segment_size: Option<NonZeroU16>,
-    ) {
-        match segment_size {
-            Some(segment_size) => self.emit_super_datagram(way, ip, message, segment_size),
-            None => self.emit_message_by(now, way, ip, message),
-        }
+        transmit: &mut Transmit,
+    ) -> bool {
+        let Some(segment_size) = segment_size else {
+            return self.make_message(now, way, ip, message, transmit);
+        };
+        self.make_super_datagram(ip, message, segment_size, transmit);
+        true
     }
 
     /// The address that a datagram to `remote` leaves from: the one asked for, the socket's
@@ -292,11 +312,15 @@ impl Stack {
 
 /// The next datagram of a socket: of a super-datagram that nobody behind us cuts, its first
 /// segment.
-fn next_datagram(socket: &mut UdpSocket, leaves_uncut: bool) -> Option<Datagram> {
+fn next_datagram(
+    socket: &mut UdpSocket,
+    leaves_uncut: bool,
+    spare: &mut Spare,
+) -> Option<Datagram> {
     if leaves_uncut {
-        socket.unsent.pop()
+        socket.unsent.pop(spare)
     } else {
-        socket.unsent.pop_segment()
+        socket.unsent.pop_segment(spare)
     }
 }
 

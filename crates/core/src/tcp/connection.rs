@@ -342,7 +342,7 @@ impl Connection {
         if let Machine::Synchronized(connection) = &mut self.machine {
             is_whole = !connection.phase.receives();
             if end.time_wait {
-                next = Next::TimeWait(TimeWait::new(now, connection, &self.env));
+                next = Next::TimeWait(Box::new(TimeWait::new(now, connection, &self.env)));
             }
             buffer = core::mem::take(&mut connection.buffer);
         }
@@ -391,12 +391,13 @@ impl Connection {
         }
     }
 
-    /// Whether `next_segment` has one.
-    pub(crate) fn wants_transmit(&self, now: Instant) -> bool {
+    /// Whether `next_segment` may have one; `false` is certain. Asked after every event, where
+    /// the whole answer would cost as much as the segment's own turn does.
+    pub(crate) fn may_transmit(&self) -> bool {
         match &self.machine {
             Machine::SynSent(SynSent { attempt, .. })
             | Machine::SynReceived(SynReceived { attempt, .. }) => attempt.due,
-            Machine::Synchronized(connection) => connection.pick(now, &self.env).is_some(),
+            Machine::Synchronized(connection) => !connection.has_nothing_to_send(),
             Machine::Ended(_) => false,
         }
     }

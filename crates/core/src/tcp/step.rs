@@ -1,5 +1,7 @@
 //! What one event did to a connection.
 
+use alloc::boxed::Box;
+
 use super::segment::Reply;
 use super::time_wait::TimeWait;
 use crate::event::Readiness;
@@ -26,7 +28,7 @@ pub(crate) enum Next {
     /// application lets go of it: there may be octets to read, and an error to take.
     Drop,
     /// As `Drop`, but the four-tuple belongs to this record until it expires.
-    TimeWait(TimeWait),
+    TimeWait(Box<TimeWait>),
 }
 
 impl Step {

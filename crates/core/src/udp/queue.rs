@@ -1,6 +1,7 @@
 //! Datagrams that wait: for the application, or for the device.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -63,13 +64,49 @@ pub(crate) struct Queue {
     charged: usize,
 }
 
+/// A queue pins what it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// Buffers that may be kept for queues that come to need one.
+const SPARE_MAX: usize = 64;
+/// Datagrams that a kept buffer has room for: what a burst needed is not kept.
+const SPARE_ROOM: usize = 16;
+
+/// Buffers of queues that ran empty, for those that fill next: most queues have a datagram for
+/// a moment, and then none for long. All sockets of a stack share these.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    buffers: Vec<VecDeque<Datagram>>,
+}
+
+impl Spare {
+    fn take(&mut self) -> VecDeque<Datagram> {
+        self.buffers.pop().unwrap_or_default()
+    }
+
+    fn put(&mut self, buffer: VecDeque<Datagram>) {
+        if self.buffers.len() < SPARE_MAX && buffer.capacity() <= SPARE_ROOM {
+            self.buffers.push(buffer);
+        }
+    }
+}
+
 impl Queue {
     /// Appends a datagram unless the queue pins `max` octets already. As sockets do
     /// elsewhere, one that fits only in part is taken: a buffer that is smaller than a
     /// datagram must not refuse it for ever.
-    pub(crate) fn push(&mut self, datagram: Datagram, max: usize) -> Result<usize, Datagram> {
+    pub(crate) fn push(
+        &mut self,
+        datagram: Datagram,
+        max: usize,
+        spare: &mut Spare,
+    ) -> Result<usize, Full> {
         if self.charged >= max {
-            return Err(datagram);
+            return Err(Full);
+        }
+        if self.datagrams.capacity() == 0 {
+            self.datagrams = spare.take();
         }
         let charge = datagram.charge;
         self.charged += charge;
@@ -78,19 +115,18 @@ impl Queue {
     }
 
     /// Takes the oldest out.
-    pub(crate) fn pop(&mut self) -> Option<Datagram> {
+    pub(crate) fn pop(&mut self, spare: &mut Spare) -> Option<Datagram> {
         let datagram = self.datagrams.pop_front()?;
         self.charged = self.charged.saturating_sub(datagram.charge);
         if self.datagrams.is_empty() {
-            // What a burst needed is not kept for ever.
-            self.datagrams.shrink_to(0);
+            spare.put(core::mem::take(&mut self.datagrams));
         }
         Some(datagram)
     }
 
     /// Takes the first segment out of the oldest, or all of it where that is no more. What is
     /// left of it goes on being charged whole: its memory is shared.
-    pub(crate) fn pop_segment(&mut self) -> Option<Datagram> {
+    pub(crate) fn pop_segment(&mut self, spare: &mut Spare) -> Option<Datagram> {
         let front = self.datagrams.front_mut()?;
         let segment_size = front.meta.segment_size.map(|size| usize::from(size.get()));
         match segment_size {
@@ -103,7 +139,7 @@ impl Queue {
                 charge: 0,
             }),
             _ => {
-                let mut last = self.pop()?;
+                let mut last = self.pop(spare)?;
                 last.meta.segment_size = None;
                 Some(last)
             }

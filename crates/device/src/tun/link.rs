@@ -6,10 +6,11 @@
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use switchboard_wire::ethernet::MacAddr;
 
 /// How an interface is to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +74,59 @@ pub fn configure(name: &str, config: &LinkConfig) -> Result<(), LinkError> {
     }
 }
 
+/// Whether this network namespace has an interface `name`.
+#[must_use]
+pub fn exists(name: &str) -> bool {
+    Netlink::open()
+        .is_ok_and(|socket| rustix::net::netdevice::name_to_index(&socket.0, name).is_ok())
+}
+
+/// Gives the interface `name` of this network namespace the station address `station`.
+///
+/// # Errors
+///
+/// [`LinkError`]: there is no such interface, or the kernel does not take the address.
+pub fn set_station(name: &str, station: MacAddr) -> Result<(), LinkError> {
+    change(name, format!("give {name} the address {station}"), |link| {
+        link.attribute(IFLA_ADDRESS, &station.0)
+    })
+}
+
+/// Moves the interface `name` out of this network namespace into `namespace`, where it is down
+/// and has no addresses.
+///
+/// A TUN descriptor keeps the namespace alive in which it was opened. One whose interface was
+/// moved does not keep the interface's own: it ends with the last program in it, and the
+/// descriptor says so.
+///
+/// # Errors
+///
+/// [`LinkError`]: there is no such interface, `namespace` has one of that name already, or the
+/// caller may not administer both.
+pub fn move_to(name: &str, namespace: BorrowedFd<'_>) -> Result<(), LinkError> {
+    let number = namespace.as_raw_fd().to_ne_bytes();
+    change(name, format!("move the interface {name}"), |link| {
+        link.attribute(IFLA_NET_NS_FD, &number)
+    })
+}
+
+/// One change of the interface `name`.
+fn change(
+    name: &str,
+    tried: String,
+    with: impl FnOnce(Message) -> Message,
+) -> Result<(), LinkError> {
+    let changed = || -> io::Result<()> {
+        let socket = Netlink::open()?;
+        let index = rustix::net::netdevice::name_to_index(&socket.0, name)?;
+        match socket.ask_all(vec![with(link(index, 0))])? {
+            Some((_, refused)) => Err(refused),
+            None => Ok(()),
+        }
+    };
+    changed().map_err(|source| LinkError { tried, source })
+}
+
 /// One message a step, in the order of [`step`].
 ///
 /// The queue's length is set while the interface is down: of one that is up the kernel stops
@@ -110,8 +164,10 @@ const NLMSG_ERROR: u16 = 2;
 const CHANGE: u16 = 0x1 | 0x4;
 const CREATE: u16 = CHANGE | 0x400 | 0x100;
 
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_MTU: u16 = 4;
 const IFLA_TXQLEN: u16 = 13;
+const IFLA_NET_NS_FD: u16 = 28;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_FLAGS: u16 = 8;
@@ -142,12 +198,15 @@ impl Message {
         self
     }
 
-    /// Appends an attribute, padded to 4 octets. All of ours are 4 or 16 octets long.
+    /// Appends an attribute, padded to 4 octets.
     fn attribute(self, kind: u16, value: &[u8]) -> Self {
         let len = 4 + value.len() as u16;
-        self.put(&len.to_ne_bytes())
+        let mut message = self
+            .put(&len.to_ne_bytes())
             .put(&kind.to_ne_bytes())
-            .put(value)
+            .put(value);
+        message.0.resize(message.0.len().next_multiple_of(4), 0);
+        message
     }
 
     fn address(self, kind: u16, address: IpAddr) -> Self {

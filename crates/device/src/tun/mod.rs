@@ -22,7 +22,7 @@ mod open;
 mod virtio;
 
 #[cfg(target_os = "linux")]
-pub use link::{LinkConfig, LinkError, Route, configure};
+pub use link::{LinkConfig, LinkError, Route, configure, exists, move_to, set_station};
 #[cfg(target_os = "linux")]
 pub use linux::{Tun, TunDrops};
 #[cfg(target_os = "linux")]

@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use switchboard::Net;
 use switchboard_wire::Protocol;
+use tokio::sync::oneshot;
 
 use crate::context::Context;
 use crate::outside::chunk::ChunkPool;
+use crate::registry::lock;
 
 pub(crate) use inside::serve_inside;
 pub(crate) use udp::Forwards;
@@ -37,10 +39,53 @@ pub(crate) struct Shared {
     pub(crate) pool: ChunkPool,
 }
 
-/// Opens a forward; it lasts as long as the network does.
-pub(crate) async fn open(shared: Shared, forward: Forward) -> io::Result<SocketAddr> {
-    match forward.protocol {
-        Protocol::Tcp => tcp::open(shared, forward).await,
-        Protocol::Udp => udp::open(shared, forward).await,
+/// Ends a forward that is open.
+pub(crate) struct Closer {
+    close: oneshot::Sender<()>,
+    /// Its port is free.
+    closed: oneshot::Receiver<()>,
+}
+
+/// The forward's end of its [`Closer`].
+pub(crate) struct Closing {
+    close: oneshot::Receiver<()>,
+    closed: oneshot::Sender<()>,
+}
+
+impl Closing {
+    fn pair() -> (Closer, Self) {
+        let (close, on_close) = oneshot::channel();
+        let (on_closed, closed) = oneshot::channel();
+        let closing = Self {
+            close: on_close,
+            closed: on_closed,
+        };
+        (Closer { close, closed }, closing)
     }
+}
+
+/// Opens a forward; it lasts until it is closed, or as long as the network does.
+pub(crate) async fn open(shared: Shared, forward: Forward) -> io::Result<SocketAddr> {
+    let context = shared.context.clone();
+    let (closer, closing) = Closing::pair();
+    let bound = match forward.protocol {
+        Protocol::Tcp => tcp::open(shared, forward, closing).await?,
+        Protocol::Udp => udp::open(shared, forward, closing).await?,
+    };
+    // One that failed by itself may have left its closer.
+    lock(&context.forwards.closers).insert((forward.protocol, bound), closer);
+    Ok(bound)
+}
+
+/// Closes the forward that listens at `bound`; its port is free afterwards. What it has
+/// connected goes on. Whether there was one.
+pub(crate) async fn close(context: &Context, protocol: Protocol, bound: SocketAddr) -> bool {
+    let closer = lock(&context.forwards.closers).remove(&(protocol, bound));
+    let Some(closer) = closer else {
+        return false;
+    };
+    // Either fails where the network has ended, and the forward with it.
+    let _ = closer.close.send(());
+    let _ = closer.closed.await;
+    true
 }

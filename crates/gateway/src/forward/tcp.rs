@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Forward, Shared};
+use super::{Closing, Forward, Shared};
 use crate::context::Ends;
 use crate::destination::caller_inside;
 use crate::observer::{Happening, Refused, Transport};
@@ -23,31 +23,45 @@ use crate::tcp_relay::{self, Legs};
 /// Pause after an error of `accept` that will not go away by itself (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub(super) async fn open(shared: Shared, forward: Forward) -> io::Result<SocketAddr> {
+pub(super) async fn open(
+    shared: Shared,
+    forward: Forward,
+    closing: Closing,
+) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(forward.listen).await?;
     let bound = listener.local_addr()?;
     let net = shared.net.clone();
     tokio::spawn(async move {
         tokio::select! {
-            () = accept_all(shared, listener, forward.target) => {}
+            () = accept_all(shared, listener, forward.target, closing) => {}
             _ = net.closed() => {}
         }
     });
     Ok(bound)
 }
 
-async fn accept_all(shared: Shared, listener: TcpListener, target: SocketAddr) {
+async fn accept_all(
+    shared: Shared,
+    listener: TcpListener,
+    target: SocketAddr,
+    mut closing: Closing,
+) {
     let limits = &shared.context.config.limits;
     let pending = Arc::new(Semaphore::new(limits.forward_pending));
     // Dropped with this future: no flow outlives the network.
     let mut tasks = JoinSet::new();
     loop {
         // Callers beyond the bound wait in the host's own backlog.
-        let Ok(permit) = pending.clone().acquire_owned().await else {
-            return;
+        let next = async {
+            let permit = pending.clone().acquire_owned().await;
+            (permit, listener.accept().await)
         };
-        match listener.accept().await {
-            Ok((stream, caller)) => {
+        let next = tokio::select! {
+            next = next => next,
+            _ = &mut closing.close => break,
+        };
+        match next {
+            (Ok(permit), Ok((stream, caller))) => {
                 while tasks.try_join_next().is_some() {}
                 let shared = shared.clone();
                 tasks.spawn(async move {
@@ -59,12 +73,18 @@ async fn accept_all(shared: Shared, listener: TcpListener, target: SocketAddr) {
                     call.relay(shared, permit).await;
                 });
             }
-            Err(error) => {
+            // Nobody closes the semaphore.
+            (Err(_), _) => return,
+            (Ok(_), Err(error)) => {
                 tracing::debug!(%error, "a forwarded port cannot accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+    drop(listener);
+    // Whoever closed it may have gone.
+    let _ = closing.closed.send(());
+    while tasks.join_next().await.is_some() {}
 }
 
 struct Call {

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use switchboard::UdpMeta;
 use switchboard::net::UdpSocket as InsideSocket;
+use switchboard_wire::Protocol;
 use tokio::net::UdpSocket;
 
-use super::{Forward, Shared};
+use super::{Closer, Closing, Forward, Shared};
 use crate::destination::caller_inside;
 use crate::outside::chunk::ChunkPool;
 use crate::registry::lock;
@@ -25,10 +26,13 @@ const CALLERS_MAX: usize = 4096;
 /// A caller that sends nothing for this long is forgotten (RFC 4787 REQ-5).
 const CALLER_IDLE: Duration = Duration::from_secs(300);
 
-/// All forwards of datagrams, by the endpoint inside that they lead to.
+/// All forwards that are open.
 #[derive(Default)]
 pub(crate) struct Forwards {
+    /// Those of datagrams, by the endpoint inside that they lead to.
     by_target: Mutex<HashMap<SocketAddr, Arc<UdpForward>>>,
+    /// What ends each, by where it listens.
+    pub(super) closers: Mutex<HashMap<(Protocol, SocketAddr), Closer>>,
 }
 
 impl Forwards {
@@ -43,6 +47,17 @@ impl Forwards {
         let forward = lock(&self.by_target).get(&target)?.clone();
         let outside = lock(&forward.callers).get(&caller)?.outside;
         Some(forward.host.try_send_to(payload, outside))
+    }
+
+    /// `forward` leads to `target` no more, unless a later one does.
+    fn forget(&self, target: SocketAddr, forward: &Arc<UdpForward>) {
+        let mut by_target = lock(&self.by_target);
+        if by_target
+            .get(&target)
+            .is_some_and(|known| Arc::ptr_eq(known, forward))
+        {
+            by_target.remove(&target);
+        }
     }
 
     /// Whether `caller` is one that `target` may answer.
@@ -64,7 +79,11 @@ struct Caller {
     last: Instant,
 }
 
-pub(super) async fn open(shared: Shared, forward: Forward) -> io::Result<SocketAddr> {
+pub(super) async fn open(
+    shared: Shared,
+    forward: Forward,
+    mut closing: Closing,
+) -> io::Result<SocketAddr> {
     let host = UdpSocket::bind(forward.listen).await?;
     let bound = host.local_addr()?;
     let gateway = shared.context.config.gateway;
@@ -83,8 +102,13 @@ pub(super) async fn open(shared: Shared, forward: Forward) -> io::Result<SocketA
     tokio::spawn(async move {
         tokio::select! {
             () = receive_all(&shared, &udp, (&inside, forward.target)) => {}
+            _ = &mut closing.close => {}
             _ = net.closed() => {}
         }
+        shared.context.forwards.forget(forward.target, &udp);
+        drop(udp);
+        // Whoever closed it may have gone.
+        let _ = closing.closed.send(());
     });
     Ok(bound)
 }

@@ -120,7 +120,7 @@ impl HostNetworkBuilder {
         self
     }
 
-    /// Puts a line of these conditions in each direction between the network and its gateway;
+    /// Puts a line of these conditions (`"delay=40ms loss=1%".parse()?`) in each direction between the network and its gateway;
     /// a delay of 40 ms makes round trips 80 ms longer. The MTU is 1500 octets then.
     /// [`HostNetwork::shape`] changes it while it runs.
     pub fn shape(self, conditions: Conditions) -> Self {

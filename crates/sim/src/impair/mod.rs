@@ -13,6 +13,7 @@ pub mod mtu;
 pub mod partition;
 pub mod rate;
 pub mod reorder;
+mod words;
 
 pub use corrupt::Corrupt;
 pub use delay::Delay;
@@ -22,3 +23,4 @@ pub use mtu::Mtu;
 pub use partition::Partition;
 pub use rate::{QueueLimit, Rate};
 pub use reorder::Reorder;
+pub use words::ConditionsError;

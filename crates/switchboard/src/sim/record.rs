@@ -174,7 +174,7 @@ impl Record {
         let way = format!("{} > {to}", self.trace.host_name(entry.from));
         let packet = origins.line(&entry.packet);
         let at = notation::time(entry.at);
-        let line = format!("{at:>14}  {way:<20} {packet}  {}", entry.remark());
+        let line = format!("{at:>18}  {way:<20} {packet}  {}", entry.remark());
         line.trim_end().to_owned()
     }
 
@@ -197,7 +197,7 @@ impl Record {
         let marks = events
             .iter()
             .filter(|&&(at, _)| at >= from)
-            .map(|(at, what)| (*at, format!("{:>14}  -- {what} --", notation::time(*at))));
+            .map(|(at, what)| (*at, format!("{:>18}  -- {what} --", notation::time(*at))));
         lines.extend(marks);
         lines.sort_by_key(|&(at, _)| at);
         let mut text = String::new();

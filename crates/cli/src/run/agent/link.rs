@@ -6,6 +6,7 @@ use std::path::Path;
 
 use switchboard_device::tun::{self, LinkConfig, LinkError, OpenError, OpenTun, Route};
 
+use crate::machine;
 use crate::run::host;
 use crate::run::message::{SetupError, Step};
 use crate::run::plan::Plan;
@@ -41,7 +42,7 @@ fn config(plan: &Plan) -> LinkConfig {
             gateway: None,
         }],
     };
-    if has_ipv6() {
+    if machine::has_ipv6() {
         let v6 = IpAddr::V6(plan.network.host_v6(host::PROGRAM_V6));
         config.addresses.push((v6, 128));
         // Without a way outside there is no default route either: programs learn at once that
@@ -56,11 +57,6 @@ fn config(plan: &Plan) -> LinkConfig {
         });
     }
     config
-}
-
-/// Whether this kernel speaks IPv6 at all.
-fn has_ipv6() -> bool {
-    Path::new("/proc/sys/net/ipv6").exists()
 }
 
 fn open_error(error: OpenError) -> SetupError {

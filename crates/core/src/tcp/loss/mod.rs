@@ -110,6 +110,11 @@ impl Loss {
         from.is_before(to).then_some((from, to))
     }
 
+    /// Nothing is thought lost.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == Recovery::Open
+    }
+
     pub(crate) const fn first_repair_is_due(&self) -> bool {
         self.first_due
     }

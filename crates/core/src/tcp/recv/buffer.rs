@@ -13,6 +13,10 @@ use crate::tcp::segment::Text;
 /// A payload is kept where it is if it fills at least one part in this many of its slot.
 const SLOT_PARTS: usize = 4;
 
+/// A slot of at most this many octets is kept for whatever it holds, if nothing else waits: the
+/// memory of a copy would cost as much.
+const SLOT_SMALL: usize = 256;
+
 /// A buffer of copies that has this many octets is full.
 const TAIL_FULL: usize = 16 * 1024;
 
@@ -55,13 +59,14 @@ impl ReceiveBuffer {
     /// Appends `text`. Where `tight`, memory is short: what pins more than it holds is copied.
     pub(crate) fn push(&mut self, text: Text, tight: bool) {
         let Text { bytes, slot_size } = text;
+        let len = bytes.len();
         if bytes.is_empty() {
             return;
         }
-        self.len += bytes.len();
         let loose = slot_size.max(bytes.len());
         let part = if tight { 1 } else { SLOT_PARTS };
-        if bytes.len().saturating_mul(part) < loose {
+        let is_alone = self.is_empty() && loose <= SLOT_SMALL && !tight;
+        if !is_alone && bytes.len().saturating_mul(part) < loose {
             if self.tail.len() + bytes.len() > TAIL_FULL {
                 self.freeze_tail();
             }
@@ -70,6 +75,7 @@ impl ReceiveBuffer {
             self.freeze_tail();
             self.push_back(bytes, loose);
         }
+        self.len += len;
     }
 
     fn push_back(&mut self, bytes: Bytes, pinned: usize) {

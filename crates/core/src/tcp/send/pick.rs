@@ -51,11 +51,24 @@ impl Plan {
 impl Synchronized {
     /// What to send now, if anything.
     pub(crate) fn pick(&self, now: Instant, env: &Env) -> Option<Plan> {
+        if self.has_nothing_to_send() {
+            return None;
+        }
         self.pick_repair(env, false)
             .or_else(|| self.pick_probe(env))
             .or_else(|| self.pick_new(now, env))
             .or_else(|| self.pick_repair(env, true))
             .or_else(|| self.pick_ack(env))
+    }
+
+    /// Nothing waits and nothing is missing: what is true after most events of a conversation,
+    /// and what each of them asks.
+    pub(crate) fn has_nothing_to_send(&self) -> bool {
+        self.probe.is_none()
+            && !self.ack.is_due()
+            && self.loss.is_open()
+            && self.unsent() == 0
+            && !self.fin_waits()
     }
 
     /// Payload of a full segment, and the longest payload of one transmit.

@@ -8,6 +8,7 @@ use alloc::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use switchboard_wire::Payload;
+use switchboard_wire::packet::PAYLOAD_SLICES_MAX;
 
 /// Chunks shorter than this are copied to the tail instead of being kept: each slice of a
 /// transmit costs, and a transmit has at most eight.
@@ -120,7 +121,7 @@ impl SendQueue {
         let mut at = from;
         let first = self.chunks.partition_point(|chunk| chunk.end() <= from);
         for chunk in self.chunks.range(first..) {
-            if at >= to || payload.is_full() {
+            if at >= to || payload.len() >= PAYLOAD_SLICES_MAX {
                 break;
             }
             let begin = (at - chunk.start) as usize;
@@ -155,7 +156,8 @@ impl SendQueue {
         {
             self.chunks.pop_front();
         }
-        if self.is_empty() {
+        // A small tail stays for the next short write; `shrink` takes it once all is quiet.
+        if self.is_empty() && self.tail.capacity() > TAIL_FIRST {
             self.tail = BytesMut::new();
         }
     }
@@ -170,6 +172,6 @@ impl SendQueue {
 
     /// Whether there is memory to give back.
     pub(crate) fn can_shrink(&self) -> bool {
-        self.is_empty() && self.chunks.capacity() > 0
+        self.is_empty() && self.chunks.capacity() + self.tail.capacity() > 0
     }
 }

@@ -151,7 +151,7 @@ impl End {
             Next::Drop => self.over = true,
             Next::TimeWait(record) => {
                 self.over = true;
-                self.time_wait = Some(record);
+                self.time_wait = Some(*record);
             }
         }
     }
@@ -195,9 +195,9 @@ impl End {
             && !self.over
         {
             for _ in 0..100_000 {
-                let wants = connection.wants_transmit(now);
+                let may = connection.may_transmit();
                 let got = connection.next_segment(now, &mut out);
-                assert_eq!(wants, got, "wants_transmit and next_segment agree");
+                assert!(may || !got, "a segment that nobody would have asked for");
                 if !got {
                     break;
                 }

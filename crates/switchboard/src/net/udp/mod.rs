@@ -21,7 +21,7 @@ use crate::shard::{ShardCell, WaitOn};
 
 /// [`tokio::net::UdpSocket`] over a [`Net`].
 ///
-/// Beyond tokio's methods: datagrams as [`Bytes`] with all that came with them
+/// Beyond tokio's methods: datagrams as [`Bytes`](bytes::Bytes) with all that came with them
 /// ([`recv_message`](Self::recv_message), [`send_message`](Self::send_message)).
 pub struct UdpSocket {
     net: Net,

@@ -64,7 +64,7 @@ impl TcpStream {
     ///
     /// `NotFound` without an ambient network; `ConnectionRefused`, `HostUnreachable`,
     /// `NetworkUnreachable`, `TimedOut`, `AddrNotAvailable` and others, as host sockets have them.
-    /// [`SocketError::of`] tells more.
+    /// [`SocketError::of`](crate::SocketError::of) tells more.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
         Self::connect_on(&Net::try_current()?, addr).await
     }

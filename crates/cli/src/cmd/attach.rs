@@ -1,0 +1,95 @@
+//! `switchboard attach PID|NETNS-PATH`.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use switchboard_gateway::{DnsServers, Forward, GatewayConfig, HostAddress, HostLoopback, Prefix};
+
+use crate::attach::{self, Calls, Plan, Target};
+use crate::flags::attach::AttachFlags;
+use crate::run::{HostRoutes, Network, NetworkError, host};
+use crate::{DONE, FAILED, machine, say};
+
+/// Serves it; the exit code.
+pub(crate) fn main(flags: &AttachFlags) -> u8 {
+    if flags.quiet {
+        say::be_quiet();
+    }
+    let plan = match plan(flags) {
+        Ok(plan) => plan,
+        Err(error) => return failed(error),
+    };
+    let standing = || {
+        let at = |number| plan.network.host_v4(number);
+        say::notice(format_args!(
+            "{} in {} is {}, the way out {}; names at {} (its own /etc/resolv.conf decides whether \
+             it asks there)",
+            plan.ifname,
+            flags.target,
+            at(host::PROGRAM_V4),
+            at(host::GATEWAY),
+            at(host::DNS),
+        ));
+    };
+    match attach::run(&plan, Calls::default(), standing) {
+        Ok(()) => DONE,
+        Err(error) => failed(error),
+    }
+}
+
+fn failed(why: impl std::fmt::Display) -> u8 {
+    say::error(why);
+    FAILED
+}
+
+fn plan(flags: &AttachFlags) -> Result<Plan, NetworkError> {
+    let network = HostRoutes::read().choose(flags.net)?;
+    let target = match flags.target.parse() {
+        Ok(pid) => Target::process(pid, flags.userns.clone()),
+        Err(_) => Target::path(Path::new(&flags.target), flags.userns.clone()),
+    };
+    let mut plan = Plan {
+        target,
+        ifname: flags.ifname.clone(),
+        mtu: flags.mtu,
+        network,
+        ipv6: machine::has_ipv6(),
+        outside_v6: machine::has_way_v6(),
+        configure: true,
+        station: None,
+        gateway: gateway(flags, &network),
+        forwards: Vec::new(),
+        api_socket: None,
+    };
+    let forwards = flags.publish.iter().map(|publish| Forward {
+        protocol: publish.protocol,
+        listen: publish.listen,
+        target: plan.inside(publish.listen.ip(), publish.port),
+    });
+    plan.forwards = forwards.collect();
+    Ok(plan)
+}
+
+fn gateway(flags: &AttachFlags, network: &Network) -> GatewayConfig {
+    let at = |v4, v6| HostAddress::new(network.host_v4(v4), network.host_v6(v6));
+    GatewayConfig {
+        program: at(host::PROGRAM_V4, host::PROGRAM_V6),
+        gateway: at(host::GATEWAY, host::GATEWAY.into()),
+        dns: at(host::DNS, host::DNS.into()),
+        builtin: at(host::BUILTIN, host::BUILTIN.into()),
+        silent: at(host::SILENT, host::SILENT.into()),
+        networks: vec![
+            Prefix::new(IpAddr::V4(network.v4.0), network.v4.1),
+            Prefix::new(IpAddr::V6(network.v6), 64),
+        ],
+        host_loopback: match flags.host_loopback {
+            true => HostLoopback::AtGateway,
+            false => HostLoopback::Closed,
+        },
+        dns_servers: match &flags.dns[..] {
+            [] => DnsServers::Host,
+            servers => DnsServers::These(servers.to_vec()),
+        },
+        ..GatewayConfig::default()
+    }
+}
