@@ -6,7 +6,7 @@
 //! IP packets.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use switchboard_wire::ethernet::HEADER_LEN;
@@ -34,6 +34,8 @@ pub struct FrameStream {
     incoming: BytesMut,
     /// The end of a frame whose beginning has left.
     unsent: Bytes,
+    /// The task that receives, while it waits: it sees to the end of a frame too.
+    receiver: Option<Waker>,
 }
 
 impl FrameStream {
@@ -46,6 +48,7 @@ impl FrameStream {
             mtu,
             incoming: BytesMut::new(),
             unsent: Bytes::new(),
+            receiver: None,
         }
     }
 
@@ -90,6 +93,17 @@ impl FrameStream {
         Ok(count)
     }
 
+    /// Sends the rest of a frame, or registers `cx` to do so when there is room.
+    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        match self.poll_send_ready(cx) {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => Ok(()),
+        }
+    }
+
     /// Sends the rest of a frame, or says `WouldBlock`.
     fn finish_frame(&mut self) -> io::Result<()> {
         while !self.unsent.is_empty() {
@@ -117,6 +131,8 @@ impl Device for FrameStream {
             if count > 0 {
                 return Poll::Ready(Ok(count));
             }
+            self.receiver = Some(cx.waker().clone());
+            self.poll_unsent(cx)?;
             ready!(self.stream.poll_read_ready(cx))?;
             // In a new slot unless the old one has room for a whole frame yet.
             self.incoming.reserve(LENGTH_LEN + FRAME_MAX);
@@ -147,6 +163,10 @@ impl Device for FrameStream {
                 whole.extend_from_slice(slice);
             }
             self.unsent = whole.freeze().slice(sent..);
+            // Perhaps nothing follows that would push it out.
+            if let Some(receiver) = self.receiver.take() {
+                receiver.wake();
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What stations ask of their router, and what we ask of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use switchboard_wire::arp::{ArpMessage, ArpOperation};
 use switchboard_wire::checksum::{pseudo_v4, pseudo_v6};
@@ -10,9 +11,9 @@ use switchboard_wire::icmp::v6::Icmpv6Message;
 use switchboard_wire::ipv4::{HEADER_MIN, Ipv4Header};
 use switchboard_wire::ndp::{self, ALL_NODES, HOP_LIMIT, NeighborMessage};
 use switchboard_wire::udp::{self, UdpDatagram, UdpHeader};
-use switchboard_wire::{IpPacket, IpProtocol, Malformed, RxPacket};
+use switchboard_wire::{Instant, IpPacket, IpProtocol, Malformed, RxPacket};
 
-use super::{Ethernet, frame_of};
+use super::{Ethernet, Lease, frame_of};
 use crate::Device;
 
 /// Types of ICMPv6 that are neighbour discovery: solicitations, advertisements, redirects.
@@ -191,16 +192,22 @@ impl<D: Device> Ethernet<D> {
         }
         let datagram = UdpDatagram::parse(ip, packet.checksum)?;
         let request = DhcpRequest::parse(datagram.payload)?;
-        if let Some(kind) = self.dhcp_answer(&lease, &request) {
+        if let Some(kind) = self.dhcp_answer(packet.arrived, &lease, &request) {
             self.say_dhcp(&lease, &request, kind);
         }
         Ok(true)
     }
 
-    /// What kind of answer a client gets: there is one address, for the first who asks (RFC 2131
-    /// section 4.3).
-    fn dhcp_answer(&mut self, lease: &DhcpLease, request: &DhcpRequest) -> Option<DhcpKind> {
-        let is_other = self.leased_to.is_some_and(|owner| owner != request.station);
+    /// What kind of answer a client gets: there is one address, for the first who asks, as long as
+    /// its lease lasts (RFC 2131 section 4.3).
+    fn dhcp_answer(
+        &mut self,
+        now: Instant,
+        lease: &DhcpLease,
+        request: &DhcpRequest,
+    ) -> Option<DhcpKind> {
+        let holds = |held: Lease| held.ends > now && held.station != request.station;
+        let is_other = self.leased_to.is_some_and(holds);
         match request.kind {
             DhcpKind::Discover if is_other => None,
             DhcpKind::Discover => Some(DhcpKind::Offer),
@@ -212,7 +219,10 @@ impl<D: Device> Ethernet<D> {
                 if is_other || asked != lease.address {
                     return Some(DhcpKind::Nak);
                 }
-                self.leased_to = Some(request.station);
+                self.leased_to = Some(Lease {
+                    station: request.station,
+                    ends: now + Duration::from_secs(u64::from(lease.seconds)),
+                });
                 Some(DhcpKind::Ack)
             }
             DhcpKind::Inform => Some(DhcpKind::Ack),

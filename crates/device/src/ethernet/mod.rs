@@ -13,7 +13,7 @@ mod neighbors;
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 use switchboard_wire::ethernet::{EtherType, EthernetHeader, HEADER_LEN, MacAddr};
@@ -38,10 +38,15 @@ pub struct EthernetDrops {
     pub unknown_type: u64,
     /// Packets to an address that no station has said it has, pushed out by later ones.
     pub unresolved: u64,
-    /// Neighbours that there was no place for.
-    pub neighbors_full: u64,
     /// Answers that the link had no room for.
     pub no_room: u64,
+}
+
+/// Who has the one address that there is, and for how long.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    station: MacAddr,
+    ends: Instant,
 }
 
 /// A device of IP packets over a device `D` of Ethernet frames.
@@ -50,7 +55,9 @@ pub struct Ethernet<D> {
     config: EthernetConfig,
     neighbors: Neighbors,
     /// Whom the lease was given to.
-    leased_to: Option<MacAddr>,
+    leased_to: Option<Lease>,
+    /// The task that receives, while it waits.
+    receiver: Option<Waker>,
     /// Frames ready to leave, oldest first.
     waiting: VecDeque<Transmit>,
     received: Vec<RxPacket>,
@@ -65,6 +72,7 @@ impl<D: Device> Ethernet<D> {
             config,
             neighbors: Neighbors::default(),
             leased_to: None,
+            receiver: None,
             waiting: VecDeque::new(),
             received: Vec::new(),
             drops: EthernetDrops::default(),
@@ -118,13 +126,8 @@ impl<D: Device> Ethernet<D> {
         if !is_host || station.is_group() || self.config.own.contains(&address) {
             return;
         }
-        match self.neighbors.learn(address, station) {
-            Ok(held) => {
-                for transmit in held {
-                    self.enqueue(framed(&transmit, self.config.station, station));
-                }
-            }
-            Err(()) => self.drops.neighbors_full += 1,
+        for transmit in self.neighbors.learn(address, station) {
+            self.enqueue(framed(&transmit, self.config.station, station));
         }
     }
 
@@ -165,8 +168,17 @@ impl<D: Device> Ethernet<D> {
         if self.neighbors.hold(destination, transmit.clone()) {
             self.drops.unresolved += 1;
         }
-        self.ask_for(destination);
-        self.flush()
+        if self.neighbors.may_ask(destination) {
+            self.ask_for(destination);
+            self.flush()?;
+        }
+        if !self.waiting.is_empty()
+            && let Some(receiver) = self.receiver.take()
+        {
+            // Nobody waits for room to send: whoever receives does it.
+            receiver.wake();
+        }
+        Ok(())
     }
 }
 
@@ -203,7 +215,10 @@ impl<D: Device> Device for Ethernet<D> {
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending if self.waiting.is_empty() => return Poll::Pending,
+                Poll::Pending if self.waiting.is_empty() => {
+                    self.receiver = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
                 Poll::Pending => match self.frames.poll_send_ready(cx)? {
                     Poll::Ready(()) => {}
                     Poll::Pending => return Poll::Pending,

@@ -19,6 +19,7 @@ const GUEST_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 struct Link {
     router: Ethernet<Pipe>,
     guest: Pipe,
+    now: Instant,
 }
 
 impl Link {
@@ -29,10 +30,18 @@ impl Link {
         Self {
             router: Ethernet::new(near, config),
             guest,
+            now: Instant::ZERO,
         }
     }
 
     /// The guest says `packet`; returns what the router's stack gets, and what the guest hears.
+    /// The same, some seconds after the link began.
+    async fn say_at(&mut self, seconds: u64, packet: Vec<u8>) -> Vec<Bytes> {
+        self.now = Instant::from_millis(seconds * 1_000);
+        let (_, heard) = self.say(EtherType::IPV4, MacAddr::BROADCAST, packet).await;
+        heard
+    }
+
     async fn say(
         &mut self,
         kind: EtherType,
@@ -42,10 +51,10 @@ impl Link {
         self.guest
             .try_send(&frame_of(packet, kind, GUEST, to))
             .unwrap();
+        let now = self.now;
         let mut up = Vec::new();
         poll_fn(|cx| {
-            while let Poll::Ready(count) = self.router.poll_recv(cx, &|| Instant::ZERO, 16, &mut up)
-            {
+            while let Poll::Ready(count) = self.router.poll_recv(cx, &|| now, 16, &mut up) {
                 assert!(count.unwrap() > 0);
             }
             Poll::Ready(())
@@ -366,4 +375,49 @@ proptest::proptest! {
             assert!(link.router.waiting.len() <= WAITING_MAX);
         });
     }
+}
+
+#[test]
+fn a_lease_that_has_run_out_is_another_stations() {
+    run(async {
+        let mut link = Link::new(|config| config.lease = Some(lease()));
+        let wants = [50, 4, 10, 0, 2, 15];
+        assert_eq!(link.say_at(0, dhcp(GUEST, 3, &wants)).await.len(), 1);
+        let other = MacAddr([2, 0, 0, 0, 0, 9]);
+        assert!(link.say_at(86_399, dhcp(other, 1, &[])).await.is_empty());
+        let heard = link.say_at(86_401, dhcp(other, 1, &[])).await;
+        assert_eq!(dhcp_answer(&heard[0]), (2, GUEST_IP));
+    });
+}
+
+#[test]
+fn a_station_is_asked_for_once_a_second() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut link = Link::new(|_| ());
+        for expected in [1, 0, 0] {
+            link.router.try_send(&transmit_to(GUEST_IP)).unwrap();
+            assert_eq!(link.heard().await.len(), expected);
+        }
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        link.router.try_send(&transmit_to(GUEST_IP)).unwrap();
+        assert_eq!(link.heard().await.len(), 1);
+    });
+}
+
+#[test]
+fn a_flood_of_sources_does_not_shut_the_cache() {
+    run(async {
+        let mut link = Link::new(|_| ());
+        for number in 0..3_000_u32 {
+            let source = Ipv4Addr::from_bits(0x0b00_0000 + number);
+            link.router.learn(source.into(), GUEST);
+        }
+        link.router.learn(GUEST_IP.into(), GUEST);
+        assert_eq!(link.router.route(GUEST_IP.into()), Route::To(GUEST));
+    });
 }
