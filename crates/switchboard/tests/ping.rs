@@ -8,7 +8,8 @@ use bytes::Bytes;
 use common::{A, B, plain_pipe, run};
 use switchboard::net::{PingSocket, RawSocket};
 use switchboard::{
-    IncomingFlow, IpProtocol, IpVersion, Net, PacketMeta, SocketError, SocketKind, Unreachable,
+    IncomingFlow, IpProtocol, IpVersion, Net, PacketMeta, Router, SocketError, SocketKind,
+    Unreachable,
 };
 
 fn ip(text: &str) -> IpAddr {
@@ -33,6 +34,39 @@ fn host_and_gateway() -> (Net, Net) {
     (host, gateway)
 }
 
+/// Who answers on the way from `net` to `target`, hop by hop.
+async fn trace(net: &Net, any: &str, target: IpAddr) -> Vec<IpAddr> {
+    let socket = PingSocket::bind_on(net, any.parse().unwrap()).unwrap();
+    let mut hops = vec![];
+    for hop_limit in 1..=30_u8 {
+        let meta = PacketMeta {
+            hop_limit: Some(hop_limit),
+            ..PacketMeta::to(target)
+        };
+        let payload = Bytes::from_static(b"traceroute");
+        let sequence = u16::from(hop_limit);
+        let sent = socket.send_message(sequence, payload, Some(meta));
+        sent.await.unwrap();
+        match socket.recv().await {
+            Ok(reply) => {
+                assert_eq!(reply.sequence, sequence);
+                assert_eq!(&reply.payload[..], b"traceroute");
+                hops.push(reply.meta.remote);
+                break;
+            }
+            Err(error) => match SocketError::of(&error) {
+                Some(SocketError::Returned {
+                    why: Unreachable::TimeExceeded,
+                    offender,
+                    ..
+                }) => hops.push(*offender),
+                _ => panic!("{error}"),
+            },
+        }
+    }
+    hops
+}
+
 #[test]
 fn a_traceroute_names_the_gateway_and_then_the_target() {
     run(async {
@@ -41,37 +75,29 @@ fn a_traceroute_names_the_gateway_and_then_the_target() {
             ("0.0.0.0:0", "203.0.113.7", B),
             ("[::]:0", "2001:db8::7", "fd00::2"),
         ] {
-            let socket = PingSocket::bind_on(&host, any.parse().unwrap()).unwrap();
             let target = ip(target);
-            let mut hops = vec![];
-            for hop_limit in 1..=30_u8 {
-                let meta = PacketMeta {
-                    hop_limit: Some(hop_limit),
-                    ..PacketMeta::to(target)
-                };
-                let payload = Bytes::from_static(b"traceroute");
-                let sequence = u16::from(hop_limit);
-                let sent = socket.send_message(sequence, payload, Some(meta));
-                sent.await.unwrap();
-                match socket.recv().await {
-                    Ok(reply) => {
-                        assert_eq!(reply.sequence, sequence);
-                        assert_eq!(&reply.payload[..], b"traceroute");
-                        hops.push(reply.meta.remote);
-                        break;
-                    }
-                    Err(error) => match SocketError::of(&error) {
-                        Some(SocketError::Returned {
-                            why: Unreachable::TimeExceeded,
-                            offender,
-                            ..
-                        }) => hops.push(*offender),
-                        _ => panic!("{error}"),
-                    },
-                }
-            }
-            assert_eq!(hops, [ip(router), target]);
+            assert_eq!(trace(&host, any, target).await, [ip(router), target]);
         }
+    });
+}
+
+#[test]
+fn a_traceroute_names_both_routers_on_the_way() {
+    run(async {
+        let (r1, r2) = (Router::with_seed([1; 32]), Router::with_seed([2; 32]));
+        let cidr = |text: &str| text.parse().unwrap();
+        let (_, west) = r1.attach([cidr("10.1.0.1/24")]).unwrap();
+        let (_, east) = r2.attach([cidr("10.2.0.1/24")]).unwrap();
+        let (one, two) = plain_pipe();
+        let to_r2 = r1.add_port(one, [cidr("10.9.0.1/30")]).unwrap();
+        let to_r1 = r2.add_port(two, [cidr("10.9.0.2/30")]).unwrap();
+        r1.add_route(cidr("10.2.0.0/24"), to_r2);
+        r2.add_route(cidr("0.0.0.0/0"), to_r1);
+        let west = Net::builder().address(cidr("10.1.0.5/24")).build(west);
+        let east = Net::builder().address(cidr("10.2.0.5/24")).build(east);
+        let (west, _east) = (west.unwrap(), east.unwrap());
+        let hops = trace(&west, "0.0.0.0:0", ip("10.2.0.5")).await;
+        assert_eq!(hops, ["10.1.0.1", "10.9.0.2", "10.2.0.5"].map(ip));
     });
 }
 
