@@ -120,7 +120,7 @@ outer=$((20000 + RANDOM % 10000))
 knock() { python3 -c 'import socket,sys
 try: print(socket.create_connection(("127.0.0.1", int(sys.argv[1])), 3).recv(9).decode())
 except OSError as e: print(type(e).__name__)' "$outer"; }
-add="{\"execute\":\"add_hostfwd\",\"arguments\":{\"proto\":\"tcp\",\"host_addr\":\"127.0.0.1\",\"host_port\":$outer,\"guest_port\":8000}}"
+add="{\"execute\":\"add_hostfwd\",\"arguments\":{\"proto\":\"tcp\",\"host_addr\":\"127.0.0.1\",\"host_port\":$outer,\"guest_addr\":\"\",\"guest_port\":8000}}"
 expect "add_hostfwd" '{"return":{"id":1}}' "$(api "$add")"
 expect "the forward leads in" inner "$(knock)"
 case $(api "$add") in '{"error":{"desc":'*) ok "a port that is taken is refused" ;; *) bad "a port that is taken" ;; esac

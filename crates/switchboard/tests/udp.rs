@@ -3,10 +3,11 @@
 mod common;
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
 use common::{A, B, run, two_hosts};
-use switchboard::UdpMeta;
+use switchboard::{SocketError, UdpMeta};
 
 #[test]
 fn datagrams_go_there_and_back() {
@@ -133,5 +134,30 @@ fn a_port_can_be_taken_once() {
         b.udp_bind((B, 53)).await.unwrap();
         let error = b.udp_bind("192.0.2.1:53").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+    });
+}
+
+#[test]
+fn a_send_that_fails_says_who_refused() {
+    run(async {
+        let (a, b) = two_hosts();
+        let socket = a.udp_bind((A, 0)).await.unwrap();
+        socket.connect((B, 9)).await.unwrap();
+        socket.send(b"one").await.unwrap();
+        socket.send(b"two").await.unwrap();
+        // Both draw an error; readable says so without taking one.
+        socket.readable().await.unwrap();
+        while b.stats().icmp_errors_sent < 2 || a.stats().icmp_errors_received < 2 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..2 {
+            let error = socket.send(b"three").await.unwrap_err();
+            let offender = match SocketError::of(&error) {
+                Some(SocketError::Returned { offender, .. }) => *offender,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(offender, B.parse::<IpAddr>().unwrap());
+        }
+        socket.send(b"three").await.unwrap();
     });
 }

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use switchboard_gateway::{Forward, Gateway, HostAddress};
 use switchboard_wire::Protocol;
@@ -87,10 +88,20 @@ struct Request {
 #[derive(Debug, Deserialize)]
 struct Add {
     proto: Proto,
+    #[serde(default, deserialize_with = "address")]
     host_addr: Option<IpAddr>,
     host_port: u16,
+    #[serde(default, deserialize_with = "address")]
     guest_addr: Option<IpAddr>,
     guest_port: u16,
+}
+
+/// podman leaves an address empty where it means none.
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<IpAddr>, D::Error> {
+    match Option::<String>::deserialize(from)?.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(D::Error::custom),
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -23,21 +23,19 @@ impl UdpSocket {
         meta: Option<UdpMeta>,
     ) -> Poll<io::Result<()>> {
         shard.check()?;
-        let sent = shard
-            .stack
-            .call_udp_send(now, self.id, payload.clone(), meta);
-        Poll::Ready(match sent {
-            Ok(()) => Ok(()),
-            Err(UdpSendError::WouldBlock) => return Poll::Pending,
-            Err(UdpSendError::Unreachable(why)) => {
-                // Told once, with who said it where that is known.
-                Err(match shard.stack.take_udp_error(self.id) {
-                    Ok(Some(error)) => returned(error),
-                    _ => SocketError::Datagram(UdpSendError::Unreachable(why)).into(),
-                })
-            }
-            Err(why) => Err(SocketError::Datagram(why).into()),
-        })
+        let stack = &mut shard.stack;
+        // The stack's send tells a connected socket what its error says and not who: take it
+        // before (RFC 1122 section 4.1.3.3).
+        if let Ok(Some(_)) = stack.udp_remote(self.id)
+            && let Ok(Some(error)) = stack.take_udp_error(self.id)
+        {
+            return Poll::Ready(Err(returned(error)));
+        }
+        match stack.call_udp_send(now, self.id, payload.clone(), meta) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(UdpSendError::WouldBlock) => Poll::Pending,
+            Err(why) => Poll::Ready(Err(SocketError::Datagram(why).into())),
+        }
     }
 }
 
@@ -98,6 +96,22 @@ impl UdpSocket {
     pub fn try_send_message(&self, payload: Bytes, meta: Option<UdpMeta>) -> io::Result<()> {
         self.handle()
             .once(|shard, now| self.attempt_send(shard, now, &payload, meta))
+    }
+
+    /// As [`send_message`](Self::send_message); the last task that called is woken.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn poll_send_message(
+        &self,
+        cx: &mut Context<'_>,
+        payload: &Bytes,
+        meta: Option<UdpMeta>,
+    ) -> Poll<io::Result<()>> {
+        self.handle().poll(cx, Side::Write, |shard, now| {
+            self.attempt_send(shard, now, payload, meta)
+        })
     }
 
     /// As [`send`](Self::send); the last task that called is woken.
