@@ -3,6 +3,7 @@
 //! call that another thread is in keeps what it works on open until it returns, as on Linux.
 
 use std::ffi::{c_int, c_short};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use crate::epoll::Epoll;
@@ -165,6 +166,14 @@ impl Description {
             }
             Kind::Epoll(epoll) => change(&mut lock(&epoll.watchers)),
             Kind::Stack(_) => {}
+        }
+    }
+
+    /// The kernel's epoll instances behind it: what they have tells nobody.
+    pub(crate) fn kernels(&self) -> Vec<Arc<OwnedFd>> {
+        match &self.kind {
+            Kind::Epoll(epoll) => epoll.kernels(),
+            Kind::Socket(_) | Kind::Stack(_) => Vec::new(),
         }
     }
 

@@ -115,12 +115,13 @@ fn read(link: &crate::link::Link, room: &mut BytesMut) -> Result<Option<Bytes>, 
 }
 
 impl Network {
-    /// `with`, for the driver, who takes part in no virtual time.
+    /// `with`, for the driver, who takes part in no virtual time and needs no bell: it looks what
+    /// is due, and which links are backed up, before it sleeps.
     fn with_apart(&self, act: impl FnOnce(&mut crate::network::State, Instant)) {
         let mut state = self.lock_apart();
         let now = self.now(&state);
         act(&mut state, now);
-        self.settle(&mut state, now);
+        state.pump(now);
     }
 }
 

@@ -138,6 +138,12 @@ impl State {
         }
     }
 
+    /// Links that wait for their descriptors to be writable.
+    fn backed_up(&self) -> usize {
+        let links = self.hosts.iter().map(|host| &host.link);
+        links.filter(|link| link.is_backed_up()).count()
+    }
+
     /// Carries packets until there are none, then tells sockets of their news.
     pub(crate) fn pump(&mut self, now: Instant) {
         while (0..self.hosts.len()).any(|host| self.transmit(host, now)) {}
@@ -145,7 +151,7 @@ impl State {
             while let Some(host) = self.hosts.get_mut(index)
                 && let Some(event) = host.stack.poll_event()
             {
-                let socket = host.owner(event).and_then(|key| self.sockets.get(key));
+                let socket = host.owner(event).and_then(|key| self.sockets.get_mut(key));
                 if let Some(socket) = socket {
                     socket.watchers.tell();
                 }
@@ -248,6 +254,7 @@ impl Network {
 
     /// After any input: packets, news, and an earlier end of the driver's sleep where it is due.
     pub(crate) fn settle(&self, state: &mut State, now: Instant) {
+        let backed_up = state.backed_up();
         state.pump(now);
         let Some(bell) = &self.bell else {
             self.moved.notify_all();
@@ -259,7 +266,8 @@ impl Network {
             (next, None) => next.is_some(),
             (None, Some(_)) => false,
         };
-        if is_early || state.hosts.iter().any(|host| host.link.is_backed_up()) {
+        // A link that was backed up before, the driver waits for already.
+        if is_early || state.backed_up() > backed_up {
             kernel::ring(bell.as_fd());
         }
     }

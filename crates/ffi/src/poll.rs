@@ -4,6 +4,7 @@ use std::ffi::c_short;
 use std::sync::Arc;
 
 use crate::descriptor::{self, Description};
+use crate::epoll::kernel_entries;
 use crate::errno::Errno;
 use crate::kernel;
 use crate::signal::Signal;
@@ -45,6 +46,14 @@ pub(crate) fn poll(entries: &mut [libc::pollfd], limit: Limit) -> Result<usize, 
             .filter(|entry| entry.fd >= 0 && !descriptor::is_ours(entry.fd))
             .map(|entry| kernel::poll_entry(entry.fd, entry.events))
             .collect();
+        let behind: Vec<_> = entries
+            .iter()
+            .zip(&ours)
+            .filter(|(entry, _)| entry.events & (libc::POLLIN | libc::POLLRDNORM) != 0)
+            .filter_map(|(_, ours)| ours.as_ref())
+            .flat_map(|ours| ours.kernels())
+            .collect();
+        kernels.extend(kernel_entries(&behind));
         if let Err(errno) = sleep(network.as_ref(), &signal, &deadline, &mut kernels) {
             break Err(errno);
         }

@@ -2,7 +2,7 @@
 //! machine's time or in a network's virtual time.
 
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use switchboard_core::Instant;
@@ -10,7 +10,7 @@ use switchboard_core::Instant;
 use crate::errno::Errno;
 use crate::kernel;
 use crate::network::Network;
-use crate::signal::Signal;
+use crate::signal::{Signal, lock};
 
 /// How long a call may wait.
 #[derive(Clone, Copy)]
@@ -45,6 +45,18 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
+    /// What is left of it: for a wait that goes on in another network's time.
+    pub(crate) fn left(&self, network: Option<&Arc<Network>>) -> Limit {
+        Limit(match (self, network) {
+            (Self::Never, _) => None,
+            (Self::Real(end), _) => Some(end.saturating_duration_since(std::time::Instant::now())),
+            (Self::Virtual(end), Some(network)) => {
+                Some(end.saturating_since(network.now(&network.lock())))
+            }
+            (Self::Virtual(_), None) => Some(Duration::ZERO),
+        })
+    }
+
     pub(crate) fn is_over(&self, network: Option<&Arc<Network>>) -> bool {
         match (self, network) {
             (Self::Never, _) => false,
@@ -52,6 +64,21 @@ impl Deadline {
             (Self::Virtual(end), Some(network)) => network.now(&network.lock()) >= *end,
             (Self::Virtual(_), None) => true,
         }
+    }
+}
+
+/// The networks in whose virtual time somebody sleeps in poll or epoll.
+static SLEEPING: Mutex<Vec<Arc<Network>>> = Mutex::new(Vec::new());
+
+/// Lets those run who sleep in virtual time and whose signal somebody fired who is in no call on
+/// their network. Not to be called with a network's lock.
+pub(crate) fn rouse() {
+    // Who is not here yet has not looked at its signal yet either.
+    let sleeping = lock(&SLEEPING).clone();
+    for network in sleeping {
+        // Between its look and its sleep nobody else has the lock.
+        drop(network.lock_apart());
+        network.moved.notify_all();
     }
 }
 
@@ -76,7 +103,11 @@ pub(crate) fn sleep(
             Deadline::Virtual(until) => Some(*until),
             Deadline::Never | Deadline::Real(_) => None,
         };
+        lock(&SLEEPING).push(Arc::clone(network));
         network.sleep(signal, until);
+        let mut sleeping = lock(&SLEEPING);
+        let place = sleeping.iter().position(|one| Arc::ptr_eq(one, network));
+        place.map(|place| sleeping.swap_remove(place));
         return Ok(());
     }
     let until = match deadline {

@@ -18,8 +18,21 @@ enum Watcher {
 }
 
 impl Watchers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets those that are gone.
+    pub(crate) fn prune(&mut self) {
+        self.0.retain(|watcher| match watcher {
+            Watcher::Thread(signal) => signal.strong_count() > 0,
+            Watcher::Epoll(interest) => interest.is_alive(),
+        });
+    }
+
     /// There are news.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn tell(&mut self) {
+        self.prune();
         for watcher in &self.0 {
             match watcher {
                 Watcher::Thread(signal) => {
@@ -44,6 +57,7 @@ impl Watchers {
     }
 
     pub(crate) fn add_epoll(&mut self, interest: Interest) {
+        self.prune();
         self.0.push(Watcher::Epoll(interest));
     }
 

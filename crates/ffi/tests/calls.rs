@@ -12,7 +12,9 @@ use std::ptr::{null, null_mut};
 
 use common::*;
 use libc::{IPPROTO_TCP, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SOL_SOCKET};
-use switchboard_c::abi::io::{sb_read, sb_recvfrom, sb_recvmsg, sb_sendmsg, sb_sendto, sb_write};
+use switchboard_c::abi::io::{
+    sb_read, sb_recvfrom, sb_recvmmsg, sb_recvmsg, sb_sendmsg, sb_sendto, sb_write,
+};
 use switchboard_c::abi::options::{sb_fcntl, sb_getsockopt, sb_ioctl, sb_setsockopt};
 use switchboard_c::abi::socket::{
     sb_accept, sb_bind, sb_close, sb_connect, sb_dup, sb_getpeername, sb_getsockname, sb_listen,
@@ -249,13 +251,61 @@ fn peeking_discarding_and_waiting_for_all() {
     assert_eq!(&room, b"cdef");
     ok(send(caller, b"12", 0));
     let mut waiting = [0; 4];
-    fails(recv(callee, &mut room[..0], 0).min(-1), errno());
+    assert_eq!(recv(callee, &mut room[..0], 0), 0);
     // Only half of it is there.
     assert_eq!(recv(callee, &mut waiting, MSG_WAITALL | MSG_DONTWAIT), 2);
     ok(send(caller, b"34", 0));
     ok(sb_shutdown(caller, libc::SHUT_WR));
     assert_eq!(recv(callee, &mut waiting, MSG_WAITALL), 2);
     assert_eq!(recv(callee, &mut waiting, 0), 0);
+}
+
+#[test]
+fn peeking_for_all_ends_where_no_more_can_come() {
+    let (caller, callee, _) = connected(virtual_pair());
+    let mut room = vec![0; 1 << 20];
+    let all = MSG_PEEK | MSG_WAITALL;
+    ok(send(caller, b"half", 0));
+    assert_eq!(recv(callee, &mut room, all | MSG_DONTWAIT), 4);
+    ok(sb_shutdown(caller, libc::SHUT_WR));
+    assert_eq!(recv(callee, &mut room, all), 4);
+    assert_eq!(recv(callee, &mut room, 0), 4);
+    assert_eq!(recv(callee, &mut room, all), 0);
+    // More than the buffer holds.
+    let (caller, callee, _) = connected(virtual_pair());
+    ok(set(callee, SOL_SOCKET, libc::SO_RCVBUF, 20_000));
+    let much = vec![1; 1 << 20];
+    ok(send(caller, &much, MSG_DONTWAIT));
+    let len = ok(recv(callee, &mut room, all));
+    assert!(len > 10_000, "{len}");
+    // A reset.
+    let (caller, callee, _) = connected(virtual_pair());
+    ok(send(caller, b"half", 0));
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    let at: *const libc::linger = &linger;
+    ok(unsafe { sb_setsockopt(caller, SOL_SOCKET, libc::SO_LINGER, at.cast(), 8) });
+    ok(sb_close(caller));
+    assert!((0..=4).contains(&recv(callee, &mut room, all)));
+}
+
+#[test]
+fn flags_and_times_of_datagrams_that_are_refused() {
+    let [a, _] = virtual_pair();
+    let socket = datagram(a);
+    ok(connect(socket, B, 53));
+    fails(send(socket, b"x", libc::MSG_MORE), libc::EOPNOTSUPP);
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 1_000_000_000,
+    };
+    let mut message: libc::mmsghdr = unsafe { std::mem::zeroed() };
+    fails(
+        unsafe { sb_recvmmsg(socket, &raw mut message, 1, MSG_DONTWAIT, &raw mut time) },
+        libc::EINVAL,
+    );
 }
 
 #[test]

@@ -17,8 +17,11 @@ use std::time::{Duration, Instant};
 use common::*;
 use libc::{EPOLLET, EPOLLIN, EPOLLONESHOT, EPOLLOUT, POLLIN, POLLNVAL, POLLOUT};
 use switchboard_c::abi::multiplex::{sb_epoll_create1, sb_epoll_ctl, sb_epoll_wait, sb_poll};
-use switchboard_c::abi::socket::{sb_close, sb_shutdown};
-use switchboard_c::abi::stack::{SB_VIRTUAL_TIME, sb_config, sb_stack_open_fd};
+use switchboard_c::abi::options::sb_fcntl;
+use switchboard_c::abi::socket::{sb_close, sb_dup, sb_shutdown};
+use switchboard_c::abi::stack::{
+    SB_VIRTUAL_TIME, sb_config, sb_stack_open_fd, sb_stack_sleep, sb_stack_time,
+};
 
 fn entry(fd: c_int, events: i16) -> libc::pollfd {
     libc::pollfd {
@@ -140,20 +143,140 @@ fn a_megabyte_over_descriptors_of_the_callers() {
     megabyte(caller, callee);
 }
 
+/// Starts a thread that takes part in the stack's virtual time and does `act`, and returns when it
+/// sleeps in a call: before that, this one's sleep has no end.
+fn asleep<T: Send + 'static>(
+    stack: c_int,
+    act: impl FnOnce() -> T + Send + 'static,
+) -> std::sync::mpsc::Receiver<T> {
+    let (takes_part, is_taking_part) = std::sync::mpsc::channel();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        ok(sb_stack_time(stack));
+        takes_part.send(()).unwrap();
+        // Nobody hears of it where the test has failed.
+        let _ = done.send(act());
+    });
+    is_taking_part.recv().unwrap();
+    ok(sb_stack_sleep(stack, 1));
+    is_done
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// As on Linux: the call that is under way keeps the socket; whoever closes does not wake it.
 #[test]
 fn closing_does_not_disturb_a_call_under_way() {
-    let (caller, callee, _) = connected(pair(0));
-    let reader = std::thread::spawn(move || {
-        let mut room = [0; 8];
-        ok(recv(callee, &mut room, 0))
-    });
-    // Whether the reader is in its call yet or not, it gets the octets: only a call that begins
-    // after the close would fail.
-    std::thread::sleep(Duration::from_millis(50));
+    let stacks = pair(SB_VIRTUAL_TIME);
+    let (caller, callee, _) = connected(stacks);
+    let reader = asleep(stacks[0], move || recv(callee, &mut [0; 8], 0));
     ok(sb_close(callee));
     ok(send(caller, b"last", 0));
-    assert_eq!(reader.join().unwrap(), 4);
+    assert_eq!(reader.recv_timeout(PATIENCE), Ok(4));
+}
+
+#[test]
+fn whoever_polls_an_instance_hears_of_a_member_that_had_nothing_before() {
+    let stacks = pair(SB_VIRTUAL_TIME);
+    let (caller, callee, _) = connected(stacks);
+    let epoll = ok(sb_epoll_create1(0));
+    ok(control(epoll, libc::EPOLL_CTL_ADD, callee, EPOLLIN));
+    assert_eq!(poll(&mut [entry(epoll, POLLIN)], 0), 0);
+    let poller = asleep(stacks[0], move || poll(&mut [entry(epoll, POLLIN)], 1000));
+    ok(send(caller, b"news", 0));
+    assert_eq!(poller.recv_timeout(PATIENCE), Ok(1));
+}
+
+#[test]
+fn a_member_with_something_wakes_all_who_wait() {
+    let stacks = pair(SB_VIRTUAL_TIME);
+    let (caller, callee, _) = connected(stacks);
+    let epoll = ok(sb_epoll_create1(0));
+    ok(control(epoll, libc::EPOLL_CTL_ADD, callee, EPOLLIN));
+    let waiters = [(); 3].map(|()| asleep(stacks[0], move || wait(epoll, 1000)));
+    ok(send(caller, b"news", 0));
+    for waiter in waiters {
+        assert_eq!(
+            waiter.recv_timeout(PATIENCE),
+            Ok([(callee, EPOLLIN)].into())
+        );
+    }
+}
+
+#[test]
+fn a_new_member_wakes_who_waits_in_virtual_time() {
+    let stacks = pair(SB_VIRTUAL_TIME);
+    let (caller, callee, _) = connected(stacks);
+    let epoll = ok(sb_epoll_create1(0));
+    ok(control(epoll, libc::EPOLL_CTL_ADD, callee, EPOLLIN));
+    let waiter = asleep(stacks[0], move || wait(epoll, 1000));
+    ok(control(epoll, libc::EPOLL_CTL_ADD, caller, EPOLLOUT));
+    assert_eq!(
+        waiter.recv_timeout(PATIENCE),
+        Ok([(caller, EPOLLOUT)].into())
+    );
+}
+
+#[test]
+fn with_room_for_one_event_each_member_has_its_turn() {
+    let (caller, callee, _) = connected(pair(0));
+    let (out, mut into) = std::io::pipe().unwrap();
+    into.write_all(b"k").unwrap();
+    let pipe = out.as_raw_fd();
+    let epoll = ok(sb_epoll_create1(0));
+    for fd in [caller, callee] {
+        ok(control(epoll, libc::EPOLL_CTL_ADD, fd, EPOLLOUT));
+    }
+    ok(control(epoll, libc::EPOLL_CTL_ADD, pipe, EPOLLIN));
+    let mut seen: Vec<_> = (0..4)
+        .map(|_| {
+            let mut event = libc::epoll_event { events: 0, u64: 0 };
+            assert_eq!(unsafe { sb_epoll_wait(epoll, &raw mut event, 1, 0) }, 1);
+            event.u64 as c_int
+        })
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [pipe, pipe, caller, callee]);
+}
+
+#[test]
+fn a_pipe_in_an_instance_is_seen_from_outside() {
+    let (mut out, mut into) = std::io::pipe().unwrap();
+    let pipe = out.as_raw_fd();
+    let [inner, outer] = [(); 2].map(|()| ok(sb_epoll_create1(0)));
+    ok(control(outer, libc::EPOLL_CTL_ADD, inner, EPOLLIN));
+    ok(control(inner, libc::EPOLL_CTL_ADD, pipe, EPOLLIN));
+    let mut entries = [entry(inner, POLLIN)];
+    assert_eq!((poll(&mut entries, 0), wait(outer, 0)), (0, vec![]));
+    let waiter = std::thread::spawn(move || wait(outer, 20_000));
+    let poller = std::thread::spawn(move || poll(&mut [entry(outer, POLLIN)], 20_000));
+    into.write_all(b"k").unwrap();
+    assert_eq!(waiter.join().unwrap(), [(inner, EPOLLIN)]);
+    assert_eq!(poller.join().unwrap(), 1);
+    assert_eq!(poll(&mut entries, 0), 1);
+    out.read_exact(&mut [0]).unwrap();
+    assert_eq!((poll(&mut entries, 0), wait(outer, 0)), (0, vec![]));
+}
+
+#[test]
+fn a_number_that_names_another_socket_is_another_member() {
+    let stacks = pair(SB_VIRTUAL_TIME);
+    let (caller, callee, _) = connected(stacks);
+    let epoll = ok(sb_epoll_create1(0));
+    ok(control(epoll, libc::EPOLL_CTL_ADD, caller, EPOLLIN));
+    let copy = ok(sb_dup(caller));
+    ok(sb_close(caller));
+    // The lowest free number, unless another test was faster.
+    let fresh = ok(sb_fcntl(callee, libc::F_DUPFD, caller as _));
+    if fresh == caller {
+        fails(
+            control(epoll, libc::EPOLL_CTL_MOD, fresh, EPOLLOUT),
+            libc::ENOENT,
+        );
+        ok(control(epoll, libc::EPOLL_CTL_ADD, fresh, EPOLLOUT));
+        assert_eq!(wait(epoll, 0), [(fresh, EPOLLOUT)]);
+    }
+    ok(sb_close(copy));
 }
 
 #[test]

@@ -308,8 +308,9 @@ pub unsafe extern "C" fn sb_recvmmsg(
             // SAFETY: not null, and the caller vouches.
             let time = unsafe { user::get(timeout) }?;
             let seconds = u64::try_from(time.tv_sec).map_err(|_| Errno::EINVAL)?;
-            let nanos = u32::try_from(time.tv_nsec).map_err(|_| Errno::EINVAL)?;
-            Some(Duration::new(seconds, nanos))
+            let nanos = u32::try_from(time.tv_nsec).ok();
+            let nanos = nanos.filter(|nanos| *nanos < 1_000_000_000);
+            Some(Duration::new(seconds, nanos.ok_or(Errno::EINVAL)?))
         };
         let began = std::time::Instant::now();
         let one_only = flags & libc::MSG_WAITFORONE != 0;

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use switchboard_core::{Instant, ReceiveError, TcpId};
+use switchboard_core::{Instant, Readiness, ReceiveError, TcpId};
 
 use super::tcp::Flow;
 use super::{Kind, Socket, SocketHandle};
@@ -88,6 +88,11 @@ impl SocketHandle {
             }
         });
         match result {
+            // The whole did not come in time: then what is there has to do.
+            Err(Errno::EAGAIN) if is_peek && wants_all => {
+                let flags = flags & !libc::MSG_WAITALL | libc::MSG_DONTWAIT;
+                return self.receive_stream(sink, flags);
+            }
             Err(_) if sink.filled() > 0 => {}
             result => result?,
         }
@@ -162,10 +167,19 @@ fn peek(
     sink: &mut Sink<'_>,
     wants_all: bool,
 ) -> Result<Option<()>, Errno> {
-    let unread = host.stack.tcp_info(id)?.unread;
+    let info = host.stack.tcp_info(id)?;
+    let unread = info.unread;
+    let is_last = host
+        .stack
+        .tcp_readiness(id)?
+        .contains(Readiness::READ_CLOSED);
+    // Less than a segment: the peer may send nothing more until some of it is read.
+    let is_full = info.receive_window < info.announced_mss
+        && sink.room().saturating_sub(unread) > info.receive_window;
+    let wants_all = wants_all && !is_last && !is_full;
     let mut copy = vec![0; sink.room().min(unread.max(1))];
     match host.stack.call_tcp_peek(id, &mut copy) {
-        // All that is wanted does not fit the buffer perhaps: then what is there has to do.
+        // What no more comes after, or what fills the buffer, has to do.
         Ok(len) if wants_all && len > 0 && len < sink.room() => Ok(None),
         Ok(len) => {
             sink.put(copy.get(..len).unwrap_or_default());

@@ -35,6 +35,10 @@ impl SocketHandle {
         }
         let is_udp = self.with(|socket, _, _| Ok(matches!(socket.kind, Kind::Udp(_))))?;
         if is_udp {
+            // Datagrams are not put together of several calls.
+            if sending.flags & libc::MSG_MORE != 0 {
+                return Err(Errno::EOPNOTSUPP);
+            }
             self.send_datagram(sending)
         } else {
             self.send_stream(sending)
