@@ -223,6 +223,10 @@ pub struct KeepAlive {
     pub count: u8,
 }
 
+/// Least octets of a send or receive buffer, whatever is asked for: with none nothing would ever
+/// move. Linux has such bounds too (`SOCK_MIN_SNDBUF`, `SOCK_MIN_RCVBUF`).
+pub const BUFFER_MIN: usize = 2048;
+
 /// Options of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpOptions {
@@ -239,9 +243,11 @@ pub struct TcpOptions {
     pub user_timeout: Option<Duration>,
     /// What closing does to octets not sent yet.
     pub linger: Linger,
-    /// Most octets of memory that unsent and unacknowledged data may pin.
+    /// Most octets of memory that unsent and unacknowledged data may pin; [`BUFFER_MIN`] where
+    /// less is asked for.
     pub send_buffer: usize,
     /// Most octets of memory that unread data may pin; the window follows from it.
+    /// [`BUFFER_MIN`] where less is asked for.
     pub receive_buffer: usize,
     /// How the sending rate is found.
     pub congestion: CongestionControl,
@@ -281,12 +287,26 @@ impl Default for TcpOptions {
     }
 }
 
+impl TcpOptions {
+    /// With buffers of [`BUFFER_MIN`] at least: what a connection makes of them.
+    #[must_use]
+    pub fn within_bounds(self) -> Self {
+        Self {
+            send_buffer: self.send_buffer.max(BUFFER_MIN),
+            receive_buffer: self.receive_buffer.max(BUFFER_MIN),
+            ..self
+        }
+    }
+}
+
 /// Options of one datagram socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpOptions {
-    /// Most octets of memory that unread datagrams may pin.
+    /// Most octets of memory that unread datagrams may pin; [`BUFFER_MIN`] where less is asked
+    /// for.
     pub receive_buffer: usize,
-    /// Most octets of memory that unsent datagrams may pin.
+    /// Most octets of memory that unsent datagrams may pin; [`BUFFER_MIN`] where less is asked
+    /// for.
     pub send_buffer: usize,
     /// IPv4 TTL or IPv6 hop limit; `None`: the stack's.
     pub hop_limit: Option<u8>,
@@ -326,6 +346,18 @@ impl Default for UdpOptions {
             only_v6: false,
             gro: false,
             receive_errors: true,
+        }
+    }
+}
+
+impl UdpOptions {
+    /// With buffers of [`BUFFER_MIN`] at least: what a socket makes of them.
+    #[must_use]
+    pub fn within_bounds(self) -> Self {
+        Self {
+            send_buffer: self.send_buffer.max(BUFFER_MIN),
+            receive_buffer: self.receive_buffer.max(BUFFER_MIN),
+            ..self
         }
     }
 }

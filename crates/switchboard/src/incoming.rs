@@ -13,13 +13,15 @@ use switchboard_core::{
 use crate::errors::SocketError;
 use crate::net::TcpStream;
 use crate::network::Net;
-use crate::shard::{Shard, Side, WaitOn};
+use crate::shard::{Shard, WaitOn};
 use crate::udp_flow::UdpFlow;
-use crate::waiters::{EITHER_SIDE, READ_SIDE};
+use crate::waiters::{EITHER_SIDE, READ_SIDE, Ticket};
 
 /// The flows that no socket of a network claims: made by [`Net::incoming`].
 pub struct IncomingFlows {
     net: Net,
+    /// Its own place among those who wait: several may exist, each with a task.
+    place: Option<Ticket>,
 }
 
 impl fmt::Debug for IncomingFlows {
@@ -31,7 +33,7 @@ impl fmt::Debug for IncomingFlows {
 impl IncomingFlows {
     pub(crate) fn new(net: Net) -> Self {
         net.home().call(|shard, _, _| shard.add_taker());
-        Self { net }
+        Self { net, place: None }
     }
 
     /// The next flow; `None` once the network has ended. Cancel safe.
@@ -47,18 +49,27 @@ impl IncomingFlows {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<IncomingFlow>> {
         let net = &self.net;
         net.home()
-            .poll(cx, WaitOn::Incoming, Side::Read, |shard, _| {
-                attempt(net, shard)
-            })
+            .poll_at(
+                cx,
+                WaitOn::Incoming,
+                READ_SIDE,
+                &mut self.place,
+                |shard, _| attempt(net, shard),
+            )
             .map(Result::ok)
     }
 }
 
 impl Drop for IncomingFlows {
     fn drop(&mut self) {
-        self.net
-            .home()
-            .call(|shard, now, _| shard.remove_taker(now));
+        self.net.home().call(|shard, now, woken| {
+            if let Some(place) = self.place
+                && let Some(waiters) = shard.waiters(WaitOn::Incoming)
+            {
+                waiters.deregister(place, woken);
+            }
+            shard.remove_taker(now);
+        });
     }
 }
 

@@ -42,7 +42,7 @@ pub use switchboard_sim::impair::{
     Reorder,
 };
 pub use switchboard_sim::{Chance, Conditions, Link, LinkStats, Seed};
-use switchboard_sim::{Fate, door, icmp, link::LostTo};
+use switchboard_sim::{Fate, door, icmp, link::LostTo, packets};
 use switchboard_wire::{IpPacket, offload};
 use tokio::time::Sleep;
 
@@ -257,8 +257,14 @@ impl<D: Device> Shaped<D> {
 
 impl Lines {
     fn send_toward(&mut self, now: Instant, packet: &Bytes) {
-        if let Fate::Lost(LostTo::Mtu(Some(mtu))) = self.toward.send(now, packet)
-            && self.answers.len() < ANSWERS_MAX
+        let Fate::Lost(LostTo::Mtu(Some(mtu))) = self.toward.send(now, packet) else {
+            return;
+        };
+        // As a router in front of a narrow line: what may be cut is cut, else its sender told.
+        for piece in packets::fragments(packet, mtu) {
+            self.toward.send(now, &piece);
+        }
+        if self.answers.len() < ANSWERS_MAX
             && let Some(answer) = too_big(packet, mtu)
         {
             self.answers.push_back(answer);
@@ -266,9 +272,13 @@ impl Lines {
     }
 
     fn send_away(&mut self, now: Instant, packet: &Bytes) {
-        if let Fate::Lost(LostTo::Mtu(Some(mtu))) = self.away.send(now, packet)
-            && let Some(answer) = too_big(packet, mtu)
-        {
+        let Fate::Lost(LostTo::Mtu(Some(mtu))) = self.away.send(now, packet) else {
+            return;
+        };
+        for piece in packets::fragments(packet, mtu) {
+            self.away.send(now, &piece);
+        }
+        if let Some(answer) = too_big(packet, mtu) {
             self.toward.send(now, &answer);
         }
     }

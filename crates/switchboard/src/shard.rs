@@ -478,26 +478,35 @@ impl ShardCell {
             on,
             ticket: None,
         };
-        poll_fn(|cx| {
-            let budget = ready!(coop::poll_proceed(cx));
-            let ticket = &mut place.ticket;
-            let result = self.call(|shard, now, woken| {
-                let result = attempt(shard, now);
-                if result.is_pending() {
-                    shard.check()?;
-                    let ticket = *ticket.get_or_insert_with(|| shard.ticket());
-                    if let Some(waiters) = shard.waiters(on) {
-                        waiters.register(ticket, wants, cx.waker(), woken);
-                    }
+        poll_fn(|cx| self.poll_at(cx, on, wants, &mut place.ticket, &mut attempt)).await
+    }
+
+    /// One attempt of somebody who has a place of its own among the waiters, `place`, and gives
+    /// it up when it goes.
+    pub(crate) fn poll_at<T>(
+        &self,
+        cx: &mut Context<'_>,
+        on: WaitOn,
+        wants: Readiness,
+        place: &mut Option<Ticket>,
+        attempt: impl FnOnce(&mut Shard, Instant) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        let result = self.call(|shard, now, woken| {
+            let result = attempt(shard, now);
+            if result.is_pending() {
+                shard.check()?;
+                let ticket = *place.get_or_insert_with(|| shard.ticket());
+                if let Some(waiters) = shard.waiters(on) {
+                    waiters.register(ticket, wants, cx.waker(), woken);
                 }
-                result
-            });
-            if result.is_ready() {
-                budget.made_progress();
             }
             result
-        })
-        .await
+        });
+        if result.is_ready() {
+            budget.made_progress();
+        }
+        result
     }
 
     /// Waits until the shard has ended.

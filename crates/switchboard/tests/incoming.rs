@@ -206,3 +206,27 @@ fn a_gateway_calls_from_any_address() {
 fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
+
+#[test]
+fn each_of_several_takers_is_woken() {
+    run(async {
+        let (a, gateway) = host_and_gateway();
+        let takers = [gateway.incoming(), gateway.incoming()].map(|mut flows| {
+            tokio::spawn(async move {
+                let next = std::future::poll_fn(|cx| flows.poll_next(cx)).await;
+                let Some(IncomingFlow::Udp(flow)) = next else {
+                    panic!("{next:?}");
+                };
+                flow.accept().unwrap();
+            })
+        });
+        tokio::task::yield_now().await;
+        let socket = a.udp_bind("10.0.0.1:0").await.unwrap();
+        let other = a.udp_bind("10.0.0.1:0").await.unwrap();
+        socket.send_to(b"one", "192.0.2.1:7").await.unwrap();
+        other.send_to(b"two", "192.0.2.1:7").await.unwrap();
+        for taker in takers {
+            taker.await.unwrap();
+        }
+    });
+}

@@ -5,6 +5,7 @@ mod common;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use common::{host_a, host_b, plain_pipe, run_paused};
@@ -50,6 +51,7 @@ async fn name_server(net: &Net, at: &str, answers: Answers) -> Log {
             };
             log.lock().unwrap().push(asked.clone());
             let mut reply = Message::response(asked.id, OpCode::Query);
+            reply.metadata.recursion_available = true;
             reply.add_query(query.queries[0].clone());
             answers(&asked, reply)
         }
@@ -561,6 +563,33 @@ fn many_who_ask_for_one_name_are_one_question() {
 }
 
 #[test]
+fn one_who_is_not_polled_holds_nobody_up() {
+    run_paused(async {
+        let (a, b) = hosts(|client| client);
+        name_server(&b, "10.0.0.2:53", both).await;
+        let mut first = std::pin::pin!(found(&a, "www.example"));
+        let once = std::future::poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending()));
+        assert!(once.await);
+        let start = Instant::now();
+        let second = found(&a, "www.example").await.unwrap();
+        assert_eq!(second, ["fd00::2", "10.0.0.2"]);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(first.await.unwrap(), second);
+    });
+}
+
+#[test]
+fn without_an_address_there_is_no_route_to_any_name() {
+    run_paused(async {
+        let (a, _b) = plain_pipe();
+        let client = Net::builder().nameserver("10.0.0.2:53".parse().unwrap());
+        let net = client.build(a).unwrap();
+        let error = net.tcp_connect("www.example:80").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NetworkUnreachable, "{error}");
+    });
+}
+
+#[test]
 fn a_connection_goes_to_the_family_that_answers() {
     run_paused(async {
         let (a, b) = hosts(|client| client);
@@ -622,6 +651,8 @@ fn a_caller_who_goes_away_leaves_no_socket() {
         let asking = a.lookup_host("www.example:80");
         assert!(tokio::time::timeout(second, asking).await.is_err());
         assert_eq!(asked(&log).len(), 2);
+        // The questions' tasks end with their next turn.
+        tokio::task::yield_now().await;
         assert!(a.sockets().is_empty(), "{:?}", a.sockets());
     });
 }

@@ -183,6 +183,26 @@ async fn a_line_with_a_smaller_mtu_says_so_and_tcp_finds_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_be_cut_passes_a_line_with_a_smaller_mtu_in_pieces() {
+    let narrow = Conditions {
+        mtu: Mtu::Answered(1000),
+        ..Conditions::delay(ms(10))
+    };
+    let pair = pair(narrow.clone(), narrow, 9);
+    let server = pair.far.udp_bind("10.0.0.2:7").await.unwrap();
+    tokio::spawn(echo(server));
+    let socket = pair.near.udp_bind("10.0.0.1:0").await.unwrap();
+    socket.connect("10.0.0.2:7").await.unwrap();
+    let said: Vec<u8> = (0..1400).map(|at| at as u8).collect();
+    socket.send(&said).await.unwrap();
+    let mut heard = [0; 1500];
+    let echoed = tokio::time::timeout(ms(1000), socket.recv(&mut heard)).await;
+    assert_eq!(&heard[..echoed.unwrap().unwrap()], said);
+    let (toward, away) = pair.shape.stats();
+    assert_eq!((toward.too_long, away.too_long), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_on_the_way_when_the_far_end_goes_still_arrives() {
     let pair = pair(Conditions::delay(ms(500)), Conditions::default(), 8);
     let socket = pair.near.udp_bind("10.0.0.1:9").await.unwrap();

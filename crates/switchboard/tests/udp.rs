@@ -161,3 +161,20 @@ fn a_send_that_fails_says_who_refused() {
         socket.send(b"three").await.unwrap();
     });
 }
+
+#[test]
+fn buffers_of_no_size_have_the_least_size() {
+    run(async {
+        let (a, b) = two_hosts();
+        let sender = a.udp_bind("10.0.0.1:0").await.unwrap();
+        let receiver = b.udp_bind("10.0.0.2:7").await.unwrap();
+        for socket in [&sender, &receiver] {
+            socket.set_send_buffer_size(0).unwrap();
+            socket.set_recv_buffer_size(0).unwrap();
+            assert_eq!(socket.send_buffer_size().unwrap(), 2048);
+            assert_eq!(socket.recv_buffer_size().unwrap(), 2048);
+        }
+        sender.send_to(b"hello", "10.0.0.2:7").await.unwrap();
+        assert_eq!(receiver.recv(&mut [0; 8]).await.unwrap(), 5);
+    });
+}

@@ -376,7 +376,7 @@ impl Stack {
         let only_v6 = socket.options.only_v6;
         socket.options = UdpOptions {
             only_v6,
-            ..*options
+            ..options.within_bounds()
         };
         Ok(())
     }

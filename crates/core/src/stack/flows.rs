@@ -89,7 +89,7 @@ impl Stack {
         for datagram in kept {
             match socket
                 .received
-                .push(datagram, options.receive_buffer, &mut self.spare)
+                .push(datagram, socket.options.receive_buffer, &mut self.spare)
             {
                 Ok(charge) => self.recharge(0, charge),
                 Err(_) => self.drop_packet(DropReason::ReceiveBufferFull),

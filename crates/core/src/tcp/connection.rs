@@ -78,7 +78,7 @@ impl Env {
     fn new(params: OpenParams) -> Self {
         Self {
             tuple: params.tuple,
-            options: params.options,
+            options: params.options.within_bounds(),
             link: params.link,
             shared: params.shared,
             timestamp_offset: params.timestamp_offset,

@@ -47,7 +47,7 @@ impl UdpSocket {
             local,
             remote: None,
             source: None,
-            options: *options,
+            options: options.within_bounds(),
             received: Queue::default(),
             unsent: Queue::default(),
             errors: VecDeque::new(),

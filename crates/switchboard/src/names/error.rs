@@ -47,7 +47,7 @@ pub enum ServerFailure {
     Code(u16),
     /// It could not be reached.
     Unreachable(ErrorKind),
-    /// Its answer makes no sense, or its chain of aliases (CNAME) is too long or a circle.
+    /// Its answer makes no sense, it only points to other servers, or its chain of aliases (CNAME) is too long or a circle.
     Nonsense,
 }
 

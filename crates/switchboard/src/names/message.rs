@@ -132,6 +132,9 @@ impl Question {
     }
 
     fn read_answer(&self, message: &Message, server: SocketAddr) -> Reply {
+        if is_lame(message) {
+            return Reply::Nonsense;
+        }
         let Some((canonical, alias_ttl)) = self.follow_aliases(message) else {
             return Reply::Nonsense;
         };
@@ -152,7 +155,8 @@ impl Question {
             }
         }
         let ttl = if addresses.is_empty() {
-            negative_ttl(message)
+            // As long as all of it holds, the aliases too.
+            negative_ttl(message).and_then(|soa| shorter(alias_ttl, soa))
         } else {
             ttl
         };
@@ -196,6 +200,17 @@ impl Question {
 fn shorter(known: Option<u32>, ttl: u32) -> Option<u32> {
     let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
     Some(known.map_or(ttl, |known| known.min(ttl)))
+}
+
+/// Whether a server that neither knows nor finds out for others only points elsewhere: that says
+/// nothing of the name. "No" would come from its authority, with recursion, or with a SOA.
+fn is_lame(message: &Message) -> bool {
+    let flags = &message.metadata;
+    flags.response_code == ResponseCode::NoError
+        && message.answers.is_empty()
+        && !flags.authoritative
+        && !flags.recursion_available
+        && negative_ttl(message).is_none()
 }
 
 /// How long "no" may be kept, in seconds: the shorter of the SOA's own lifetime and its MINIMUM

@@ -44,6 +44,7 @@ fn soa(ttl: u32, minimum: u32) -> Record {
 /// An answer to the question for IPv4, as a good server makes it.
 fn answer(answers: impl IntoIterator<Item = Record>) -> Message {
     let mut message = Message::response(ID, OpCode::Query);
+    message.metadata.recursion_available = true;
     message.add_query(Query::query(name("WWW.Example."), RecordType::A));
     message.add_answers(answers);
     message
@@ -185,6 +186,29 @@ fn no_is_kept_for_as_long_as_the_soa_says() {
     assert_eq!((answer.ttl, answer.exists), (seconds(300), false));
     never.authorities = vec![soa(60, 300)];
     assert_eq!(read_answer(&never).ttl, seconds(60));
+}
+
+#[test]
+fn no_behind_an_alias_is_kept_no_longer_than_the_alias() {
+    let mut message = answer([alias("www.example.", 20, "b.example.")]);
+    message.add_authority(soa(900, 300));
+    assert_eq!(read_answer(&message).ttl, seconds(20));
+    message.authorities = vec![soa(10, 300)];
+    assert_eq!(read_answer(&message).ttl, seconds(10));
+    message.authorities.clear();
+    assert_eq!(read_answer(&message).ttl, None);
+}
+
+#[test]
+fn a_server_that_only_points_elsewhere_has_not_answered() {
+    let mut message = answer([]);
+    message.metadata.recursion_available = false;
+    assert_eq!(read(&message), Reply::Nonsense);
+    message.metadata.authoritative = true;
+    assert!(matches!(read(&message), Reply::Answer(_)));
+    message.metadata.authoritative = false;
+    message.add_authority(soa(60, 60));
+    assert!(matches!(read(&message), Reply::Answer(_)));
 }
 
 #[test]

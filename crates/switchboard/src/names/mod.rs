@@ -81,6 +81,15 @@ impl Names {
         Self { hosts, source }
     }
 
+    /// The resolver that asks name servers, if there is one.
+    #[cfg(feature = "dns")]
+    fn stub(&self) -> Option<&Stub> {
+        match &self.source {
+            Source::Servers(stub) => Some(stub),
+            Source::None | Source::Custom(_) => None,
+        }
+    }
+
     /// Looks `name` up, of `families` alone where somebody has to be asked.
     #[cfg_attr(
         not(feature = "dns"),

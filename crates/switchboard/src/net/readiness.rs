@@ -155,7 +155,8 @@ fn find(shard: &mut Shard, on: WaitOn, interest: Interest) -> Poll<io::Result<Fo
     let (stale, news) = shard.waiters(on).map_or((Ready::EMPTY, 0), |waiters| {
         (waiters.stale(), waiters.news())
     });
-    let ready = to_ready(now, interest) - stale;
+    let is_stream = matches!(on, WaitOn::Tcp(_));
+    let ready = to_ready(now, interest, is_stream) - stale;
     if ready.is_empty() {
         await_room(shard, on, interest);
         return Poll::Pending;
@@ -184,12 +185,14 @@ fn await_room(shard: &mut Shard, on: WaitOn, interest: Interest) {
     }
 }
 
-/// Our readiness in tokio's words.
-pub(crate) fn to_ready(now: Readiness, interest: Interest) -> Ready {
-    let gone = now.intersects(Readiness::ERROR | Readiness::CLOSED);
+/// Our readiness in tokio's words. An error ends a stream; a datagram socket's is about one of
+/// many packets, and is told to the next call in either direction.
+pub(crate) fn to_ready(now: Readiness, interest: Interest, is_stream: bool) -> Ready {
+    let failed = now.contains(Readiness::ERROR);
+    let gone = now.contains(Readiness::CLOSED) || failed && is_stream;
     let mut ready = Ready::EMPTY;
     if interest.is_readable() {
-        if gone || now.intersects(Readiness::READABLE | Readiness::READ_CLOSED) {
+        if gone || failed || now.intersects(Readiness::READABLE | Readiness::READ_CLOSED) {
             ready |= Ready::READABLE;
         }
         if gone || now.contains(Readiness::READ_CLOSED) {
@@ -197,7 +200,7 @@ pub(crate) fn to_ready(now: Readiness, interest: Interest) -> Ready {
         }
     }
     if interest.is_writable() {
-        if gone || now.intersects(Readiness::WRITABLE | Readiness::WRITE_CLOSED) {
+        if gone || failed || now.intersects(Readiness::WRITABLE | Readiness::WRITE_CLOSED) {
             ready |= Ready::WRITABLE;
         }
         // Linux hangs up when both directions are shut down, not when ours is (`tcp_poll`).

@@ -127,13 +127,17 @@ impl Seeds for RangeInclusive<u64> {
 ///
 /// # Panics
 ///
-/// With the whole report of the first run that failed.
+/// With the whole report of the first run that failed; if there is no seed to run.
 pub fn check(seeds: impl Seeds, scenario: impl Fn(&mut Sim)) {
     let (first, count) = match (number("SWITCHBOARD_SEED"), number("SWITCHBOARD_SEEDS")) {
         (Some(seed), _) => (seed, 1),
         (None, Some(count)) => (seeds.seeds().0, count),
         (None, None) => seeds.seeds(),
     };
+    assert!(
+        count > 0,
+        "no seed to run: an empty range, or SWITCHBOARD_SEEDS=0"
+    );
     for seed in (first..).take(usize::try_from(count).unwrap_or(usize::MAX)) {
         let builder = Builder::new().seed(seed).again(again(seed));
         let result = if seed == first {

@@ -243,7 +243,8 @@ impl HostBuilder<'_> {
 impl Sim {
     /// Adds a host that the run does not wait for: a server. `software` is called when the run
     /// begins, and again at each [`restart`](Self::restart). It may return; what it spawned goes
-    /// on. An error or a panic fails the run.
+    /// on. An error that it returns, or a panic of its own, fails the run. A panic in a task that it
+    /// spawned shows in the task's `JoinHandle`, as always with tokio: join what must not fail.
     ///
     /// # Panics
     ///
@@ -362,7 +363,8 @@ impl Sim {
         self.control.repair_all();
     }
 
-    /// Ends hosts as a power failure does, now: see [`Control::crash`].
+    /// Ends hosts as a power failure does, now: see [`Control::crash`]. A host that is about to
+    /// start is started first, and ends before its software runs.
     pub fn crash(&mut self, hosts: impl Group) {
         self.control.crash(hosts);
         self.obey_changes();
@@ -624,14 +626,22 @@ impl Sim {
         }
     }
 
-    /// Does the orders that cannot fail, and leaves the others.
+    /// Does the orders that cannot fail, and leaves the others: starts, and crashes that were
+    /// ordered after a start of the same host.
     fn obey_changes(&mut self) {
         let orders = std::mem::take(&mut fabric::lock(&self.control.fabric).orders);
-        let (starts, others): (Vec<_>, Vec<_>) = orders
-            .into_iter()
-            .partition(|order| matches!(order, Order::Restart(_)));
-        fabric::lock(&self.control.fabric).orders = starts;
-        others.into_iter().for_each(|order| self.obey_one(order));
+        let (mut left, mut starting) = (Vec::new(), Vec::new());
+        for order in orders {
+            match order {
+                Order::Restart(index) => {
+                    starting.push(index);
+                    left.push(order);
+                }
+                Order::Crash(index) if starting.contains(&index) => left.push(order),
+                order => self.obey_one(order),
+            }
+        }
+        fabric::lock(&self.control.fabric).orders = left;
     }
 
     fn obey_one(&mut self, order: Order) {

@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use helpers::{kind, listening};
+use helpers::{kind, listening, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[test]
 fn options_are_kept() {
@@ -172,8 +173,56 @@ fn refused() {
             kind(socket.connect(address).await),
             ErrorKind::ConnectionRefused
         );
+    });
+}
+
+#[test]
+fn a_socket_connects_within_its_family() {
+    run(async {
+        let v4 = listening().await;
+        let v6 = TcpListener::bind("[::1]:0").await.unwrap();
+        let of_v6 = v6.local_addr().unwrap();
         let socket = TcpSocket::new_v4().unwrap();
-        assert!(socket.connect("[::1]:1".parse().unwrap()).await.is_err());
+        assert!(socket.connect(of_v6).await.is_err());
+        let socket = TcpSocket::new_v6().unwrap();
+        assert_eq!(kind(socket.connect(v4.1).await), ErrorKind::InvalidInput);
+        let socket = TcpSocket::new_v6().unwrap();
+        assert_eq!(kind(socket.bind(v4.1)), ErrorKind::InvalidInput);
+        let socket = TcpSocket::new_v6().unwrap();
+        let (client, server) = tokio::join!(socket.connect(of_v6), v6.accept());
+        client.unwrap();
+        server.unwrap();
+    });
+}
+
+#[test]
+fn buffers_of_no_size_have_the_least_size() {
+    run(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(0).unwrap();
+        socket.set_send_buffer_size(0).unwrap();
+        assert!(socket.recv_buffer_size().unwrap() >= 2048);
+        assert!(socket.send_buffer_size().unwrap() >= 2048);
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(0).unwrap();
+        socket.set_send_buffer_size(0).unwrap();
+        let (client, server) = tokio::join!(socket.connect(address), listener.accept());
+        let (mut client, mut server) = (client.unwrap(), server.unwrap().0);
+        let (written, read) = tokio::join!(
+            soon(async {
+                client.write_all(&[7; 10_000]).await?;
+                client.shutdown().await
+            }),
+            soon(async {
+                let mut got = Vec::new();
+                server.read_to_end(&mut got).await.map(|_| got)
+            })
+        );
+        written.unwrap();
+        assert_eq!(read.unwrap(), [7; 10_000]);
     });
 }
 

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use helpers::{kind, moment, soon, waits};
+use tokio::io::Interest;
 
 /// A connected socket whose peer is gone.
 async fn lonely() -> (UdpSocket, SocketAddr) {
@@ -79,6 +80,21 @@ fn a_refusal_can_be_taken() {
         let error = socket.take_error().unwrap().unwrap();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert!(socket.take_error().unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_refusal_closes_no_direction() {
+    run(async {
+        let (socket, _) = lonely().await;
+        socket.send(b"anybody?").await.unwrap();
+        moment().await;
+        let interest = Interest::READABLE | Interest::ERROR;
+        let ready = soon(socket.ready(interest)).await.unwrap();
+        println!("{ready:?}");
+        println!("{:?}", soon(socket.ready(interest|Interest::WRITABLE)).await.unwrap());
+        assert!(ready.is_error(), "{ready:?}");
+        assert!(!ready.is_read_closed(), "{ready:?}");
     });
 }
 

@@ -286,3 +286,27 @@ fn a_run_that_is_not_repeatable_is_told_with_its_first_packet() {
     assert!(what.contains("first in packet 0"), "{what}");
     assert_eq!(what.matches("client > server").count(), 2, "{what}");
 }
+
+#[test]
+fn a_crash_comes_after_the_start_that_was_ordered_before() {
+    sim::run(1, |sim| {
+        sim.host("b", || async {
+            assert!(sim::elapsed() >= 5 * S, "it ran before its restart");
+            source(10).await
+        });
+        sim.client("client", || async {
+            sleep(6 * S).await;
+            TcpStream::connect("b:80").await?;
+            Ok(())
+        });
+        sim.crash("b");
+        sim.at(5 * S, |sim| sim.restart("b"));
+    })
+    .unwrap();
+}
+
+#[test]
+#[should_panic(expected = "no seed to run")]
+fn no_seed_is_no_test() {
+    sim::check(5..5, |_| {});
+}

@@ -14,8 +14,9 @@ impl Connection {
 
     /// New options, from now on.
     pub(crate) fn set_options(&mut self, now: Instant, options: &TcpOptions) {
+        let options = options.within_bounds();
         let is_wider = options.receive_buffer > self.env.options.receive_buffer;
-        self.env.options = *options;
+        self.env.options = options;
         if let Machine::Synchronized(connection) = &mut self.machine {
             connection.congestion.switch(options.congestion);
             connection.timers.clear(Timer::KeepAlive);

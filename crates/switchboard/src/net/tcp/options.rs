@@ -187,7 +187,8 @@ impl TcpStream {
         Ok(self.options()?.send_buffer)
     }
 
-    /// Sets [`send_buffer_size`](Self::send_buffer_size). Unlike Linux we do not double it.
+    /// Sets [`send_buffer_size`](Self::send_buffer_size). Unlike Linux we do not double it;
+    /// at least 2048.
     ///
     /// # Errors
     ///
@@ -205,7 +206,8 @@ impl TcpStream {
         Ok(self.options()?.receive_buffer)
     }
 
-    /// Sets [`recv_buffer_size`](Self::recv_buffer_size). Unlike Linux we do not double it.
+    /// Sets [`recv_buffer_size`](Self::recv_buffer_size). Unlike Linux we do not double it;
+    /// at least 2048.
     ///
     /// # Errors
     ///

@@ -107,7 +107,9 @@ impl TcpSocket {
 
     /// Changes an option.
     pub(super) fn change(&self, change: impl FnOnce(&mut TcpOptions)) {
-        change(&mut self.settings().options);
+        let mut settings = self.settings();
+        change(&mut settings.options);
+        settings.options = settings.options.within_bounds();
     }
 
     /// Every option, some of which tokio has no name for.
@@ -118,7 +120,7 @@ impl TcpSocket {
 
     /// Sets every option.
     pub fn set_options(&self, options: &TcpOptions) {
-        self.settings().options = *options;
+        self.settings().options = options.within_bounds();
     }
 
     /// Where it is bound; unspecified and port 0 before.
@@ -153,7 +155,10 @@ impl TcpSocket {
     /// network has ended.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
         let mut settings = self.settings();
-        if addr.is_ipv4() != self.is_v4 || settings.bound.is_some() {
+        if addr.is_ipv4() != self.is_v4 {
+            return Err(other_family());
+        }
+        if settings.bound.is_some() {
             return Err(ErrorKind::InvalidInput.into());
         }
         let options = settings.options;
@@ -175,8 +180,11 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As [`TcpStream::connect`].
+    /// As [`TcpStream::connect`]; also `InvalidInput` for the other family.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        if addr.is_ipv4() != self.is_v4 {
+            return Err(other_family());
+        }
         let Settings { options, bound } = self.release();
         let local = bound.map(|bound| bound.local);
         let id = bound.map(|bound| bound.id);
@@ -202,4 +210,12 @@ impl TcpSocket {
         settings.bound = None;
         released
     }
+}
+
+/// Linux: EAFNOSUPPORT, which has no kind of its own, or EINVAL.
+fn other_family() -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidInput,
+        "the socket is of the other address family",
+    )
 }

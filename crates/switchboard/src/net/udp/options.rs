@@ -180,7 +180,8 @@ impl UdpSocket {
         Ok(self.options()?.receive_buffer)
     }
 
-    /// Sets [`recv_buffer_size`](Self::recv_buffer_size). Unlike Linux we do not double it.
+    /// Sets [`recv_buffer_size`](Self::recv_buffer_size). Unlike Linux we do not double it;
+    /// at least 2048.
     ///
     /// # Errors
     ///
@@ -198,7 +199,8 @@ impl UdpSocket {
         Ok(self.options()?.send_buffer)
     }
 
-    /// Sets [`send_buffer_size`](Self::send_buffer_size). Unlike Linux we do not double it.
+    /// Sets [`send_buffer_size`](Self::send_buffer_size). Unlike Linux we do not double it;
+    /// at least 2048.
     ///
     /// # Errors
     ///
