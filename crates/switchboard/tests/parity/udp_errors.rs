@@ -91,8 +91,6 @@ fn a_refusal_closes_no_direction() {
         moment().await;
         let interest = Interest::READABLE | Interest::ERROR;
         let ready = soon(socket.ready(interest)).await.unwrap();
-        println!("{ready:?}");
-        println!("{:?}", soon(socket.ready(interest|Interest::WRITABLE)).await.unwrap());
         assert!(ready.is_error(), "{ready:?}");
         assert!(!ready.is_read_closed(), "{ready:?}");
     });
