@@ -225,7 +225,7 @@ pub struct KeepAlive {
 
 /// Least octets of a send or receive buffer, whatever is asked for: with none nothing would ever
 /// move. Linux has such bounds too (`SOCK_MIN_SNDBUF`, `SOCK_MIN_RCVBUF`).
-pub const BUFFER_MIN: usize = 2048;
+pub const BUFFER_MIN: usize = 512;
 
 /// Options of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

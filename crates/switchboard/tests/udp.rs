@@ -171,8 +171,8 @@ fn buffers_of_no_size_have_the_least_size() {
         for socket in [&sender, &receiver] {
             socket.set_send_buffer_size(0).unwrap();
             socket.set_recv_buffer_size(0).unwrap();
-            assert_eq!(socket.send_buffer_size().unwrap(), 2048);
-            assert_eq!(socket.recv_buffer_size().unwrap(), 2048);
+            assert_eq!(socket.send_buffer_size().unwrap(), 512);
+            assert_eq!(socket.recv_buffer_size().unwrap(), 512);
         }
         sender.send_to(b"hello", "10.0.0.2:7").await.unwrap();
         assert_eq!(receiver.recv(&mut [0; 8]).await.unwrap(), 5);

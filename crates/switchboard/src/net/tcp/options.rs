@@ -188,7 +188,7 @@ impl TcpStream {
     }
 
     /// Sets [`send_buffer_size`](Self::send_buffer_size). Unlike Linux we do not double it;
-    /// at least 2048.
+    /// at least 512.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl TcpStream {
     }
 
     /// Sets [`recv_buffer_size`](Self::recv_buffer_size). Unlike Linux we do not double it;
-    /// at least 2048.
+    /// at least 512.
     ///
     /// # Errors
     ///

@@ -101,7 +101,7 @@ impl TcpSocket {
     }
 
     /// Sets the most octets that unsent and unacknowledged data may pin. Unlike Linux we do not
-    /// double it; at least 2048.
+    /// double it; at least 512.
     ///
     /// # Errors
     ///

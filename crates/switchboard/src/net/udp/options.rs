@@ -181,7 +181,7 @@ impl UdpSocket {
     }
 
     /// Sets [`recv_buffer_size`](Self::recv_buffer_size). Unlike Linux we do not double it;
-    /// at least 2048.
+    /// at least 512.
     ///
     /// # Errors
     ///
@@ -200,7 +200,7 @@ impl UdpSocket {
     }
 
     /// Sets [`send_buffer_size`](Self::send_buffer_size). Unlike Linux we do not double it;
-    /// at least 2048.
+    /// at least 512.
     ///
     /// # Errors
     ///
