@@ -164,33 +164,35 @@ impl Shard {
 
     /// Drains the stack into the device until one of them has enough.
     fn transmit(&mut self, now: Instant, woken: &mut WakeList) {
-        while self.parked.is_none() && self.device.is_some() {
-            let Some(transmit) = self.stack.poll_transmit(now) else {
-                return;
-            };
-            self.send(transmit, woken);
+        // One for all: it is written in place, and moved only where it has to wait.
+        let mut transmit = Transmit::default();
+        while self.parked.is_none()
+            && self.device.is_some()
+            && self.stack.poll_transmit_into(now, &mut transmit)
+        {
+            self.send(&mut transmit, woken);
         }
     }
 
     /// The device may take more: the parked transmit first.
     pub(crate) fn unpark(&mut self, woken: &mut WakeList) {
-        if let Some(transmit) = self.parked.take() {
-            self.send(transmit, woken);
+        if let Some(mut transmit) = self.parked.take() {
+            self.send(&mut transmit, woken);
         }
     }
 
     /// Hands one transmit to the device, or parks it.
-    fn send(&mut self, transmit: Transmit, woken: &mut WakeList) {
+    fn send(&mut self, transmit: &mut Transmit, woken: &mut WakeList) {
         let Some(device) = &mut self.device else {
             return;
         };
         if self.is_far_end_gone {
             return;
         }
-        match device.try_send(&transmit) {
+        match device.try_send(transmit) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.parked = Some(transmit);
+                self.parked = Some(std::mem::take(transmit));
             }
             Err(error) => self.on_send_error(error, woken),
         }

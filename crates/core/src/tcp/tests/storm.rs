@@ -127,7 +127,6 @@ fn what_is_acknowledged_arrives_once_and_in_order() {
 }
 
 #[test]
-#[ignore = "takes a minute or more: run it after a change to loss recovery"]
 fn the_same_with_many_more_seeds() {
     let first = std::env::var("STORM_FIRST").map_or(1_000, |first| first.parse().unwrap());
     for seed in first..20_000 {
