@@ -10,13 +10,12 @@ mod support;
 
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use packets::{KERNEL, PEER};
-use support::{User, inside};
+use support::{User, inside, run, set_segment_size};
 use switchboard_device::Device;
 use switchboard_device::ethernet::{Ethernet, EthernetConfig};
 use switchboard_device::tap::Tap;
@@ -47,19 +46,6 @@ fn link() -> Ethernet<Tap> {
     Ethernet::new(tap, EthernetConfig::new(STATION, own))
 }
 
-/// Runs `test` on a runtime of one thread, for at most 10 s.
-fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(10), test)
-            .await
-            .expect("took over 10 s");
-    });
-}
-
 /// The next datagram to the peer's port 7; ARP and the kernel's own chatter are not ours to see.
 async fn receive(link: &mut Ethernet<Tap>) -> RxPacket {
     loop {
@@ -75,20 +61,6 @@ async fn receive(link: &mut Ethernet<Tap>) -> RxPacket {
             return packet;
         }
     }
-}
-
-fn set_segment_size(socket: &UdpSocket, size: libc::c_int) {
-    // SAFETY: the option is an `int`, which lives through the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_UDP,
-            libc::UDP_SEGMENT,
-            std::ptr::from_ref(&size).cast(),
-            size_of_val(&size) as _,
-        )
-    };
-    assert_eq!(result, 0);
 }
 
 #[test]

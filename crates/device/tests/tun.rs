@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
-use support::{User, inside, is_inside, spawn_inside};
+use support::{User, inside, is_inside, run, set_segment_size, spawn_inside};
 use switchboard_device::tun::{self, LinkConfig, OpenTun, Tun};
 use switchboard_device::{Device, Offloads};
 use switchboard_wire::{Checksum, Instant, RxPacket, Transmit};
@@ -49,19 +49,6 @@ fn open() -> OpenTun {
     let tun = tun::open(Path::new(tun::NODE), "tun0").unwrap();
     configure(&tun);
     tun
-}
-
-/// Runs `test` on a runtime of one thread, for at most 10 s.
-fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(10), test)
-            .await
-            .expect("took over 10 s");
-    });
 }
 
 /// What arrives over IPv4: the kernel says things over IPv6 that nobody asked for. Nothing
@@ -142,21 +129,6 @@ fn echo_crosses_a_tun_of_an_ordinary_user() {
         User::Nobody,
         echo_crosses,
     );
-}
-
-/// Sets the size of the datagrams that the kernel makes of one write (`UDP_SEGMENT`).
-fn set_segment_size(socket: &UdpSocket, size: libc::c_int) {
-    // SAFETY: the option is an `int`, which lives through the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_UDP,
-            libc::UDP_SEGMENT,
-            std::ptr::from_ref(&size).cast(),
-            size_of_val(&size) as _,
-        )
-    };
-    assert_eq!(result, 0);
 }
 
 #[test]

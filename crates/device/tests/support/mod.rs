@@ -3,6 +3,8 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
@@ -126,4 +128,32 @@ unsafe fn mount(
     let kind = kind.map_or(std::ptr::null(), CStr::as_ptr);
     // SAFETY: all pointers are to C strings that live through the call, or null.
     check(unsafe { libc::mount(from.as_ptr(), to.as_ptr(), kind, flags, std::ptr::null()) })
+}
+
+/// Runs `test` on a runtime of one thread, for at most 10 s.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(10), test)
+            .await
+            .expect("took over 10 s");
+    });
+}
+
+/// Sets the size of the datagrams that the kernel makes of one write (`UDP_SEGMENT`).
+pub(crate) fn set_segment_size(socket: &UdpSocket, size: libc::c_int) {
+    // SAFETY: the option is an `int`, which lives through the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            std::ptr::from_ref(&size).cast(),
+            size_of_val(&size) as _,
+        )
+    };
+    assert_eq!(result, 0);
 }
