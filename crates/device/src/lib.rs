@@ -7,6 +7,8 @@ pub mod channel;
 pub mod ethernet;
 #[cfg(all(target_os = "linux", feature = "tun"))]
 pub mod host_socket;
+#[cfg(all(target_os = "linux", feature = "tun"))]
+mod netlink;
 pub mod pipe;
 mod pool;
 #[cfg(unix)]
@@ -16,6 +18,8 @@ pub mod tap;
 pub mod tee;
 #[cfg(feature = "tun")]
 pub mod tun;
+#[cfg(all(target_os = "linux", feature = "tun"))]
+pub mod veth;
 
 use std::io;
 use std::task::{Context, Poll};

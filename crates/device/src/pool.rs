@@ -8,8 +8,13 @@
 //! What a packet pins is its whole slot: that is the `slot_size` which receivers are charged.
 
 use std::collections::VecDeque;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::Context;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Sleep;
 
 /// Octets of a large slot that small packets may use up before a packet of full size no longer
 /// fits, and the slot is retired: some 60 acknowledgements. Not more, because receivers are
@@ -29,6 +34,9 @@ const KEPT_MIN: usize = 4;
 /// Octets that the slots of one pool may hold while they wait for their slices to drop; beyond
 /// that a slot is let go when its last slice is, and the next one is allocated.
 const KEPT_OCTETS_MAX: usize = 16 * 1024 * 1024;
+
+/// How often an idle device looks whether its pool keeps more than it needs.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
 
 /// A packet in its slot.
 pub(crate) struct Slice {
@@ -153,6 +161,29 @@ impl Pool {
             self.retired.push_back(slot);
         }
         None
+    }
+}
+
+/// Gives the slots of an idle device back that it does not need.
+#[derive(Default)]
+pub(crate) struct Trim {
+    /// Runs while the device is idle and its pool may have something to give back.
+    next: Option<Pin<Box<Sleep>>>,
+}
+
+impl Trim {
+    /// To be called while nothing arrives: once a second some are given back, until few are left.
+    pub(crate) fn poll(&mut self, pool: &mut Pool, cx: &mut Context<'_>) {
+        while pool.has_excess() {
+            let next = self
+                .next
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(TRIM_EVERY)));
+            if next.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            pool.trim();
+            self.next = None;
+        }
     }
 }
 

@@ -2,12 +2,9 @@
 //!
 //! Packet path, step 1 of 6: before this the kernel, after this `ip::ingress` of the stack.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Buf;
 use rustix::event::{PollFd, PollFlags};
@@ -15,22 +12,18 @@ use rustix::io::Errno;
 use switchboard_wire::packet::{IP_PACKET_MAX, PAYLOAD_SLICES_MAX};
 use switchboard_wire::{Checksum, Instant, RxPacket, Transmit, offload};
 use tokio::io::unix::AsyncFd;
-use tokio::time::Sleep;
 
 use super::open::{Agreed, agree, set_nonblocking};
 use super::virtio::{self, Received};
-use crate::pool::Pool;
+use crate::pool::{Pool, Trim};
 use crate::{Device, Offloads};
 
 /// Octets after which a batch is handed over although more packets wait: what has just been
 /// copied by the kernel is then still in the cache when the stack looks at it.
-const BATCH_OCTETS_MAX: usize = 256 * 1024;
-
-/// How often an idle device looks whether its pool keeps more than it needs.
-const TRIM_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const BATCH_OCTETS_MAX: usize = 256 * 1024;
 
 /// Slices of one write: virtio-net header, head, payload.
-const SLICES_MAX: usize = PAYLOAD_SLICES_MAX + 2;
+pub(crate) const SLICES_MAX: usize = PAYLOAD_SLICES_MAX + 2;
 
 /// Packets that the device took and that went no further, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +48,7 @@ pub struct Tun {
     /// Octets that one read may bring, virtio-net header included.
     read_max: usize,
     pool: Pool,
-    /// Runs while the device is idle and its pool may have slots to give back.
-    trim: Option<Pin<Box<Sleep>>>,
+    trim: Trim,
     /// A read has found nothing since the last time that epoll said otherwise: the next one
     /// can be saved.
     drained: bool,
@@ -110,7 +102,7 @@ impl Tun {
             mtu,
             read_max,
             pool: Pool::new(read_max),
-            trim: None,
+            trim: Trim::default(),
             drained: false,
             drops: TunDrops::default(),
         })
@@ -211,20 +203,6 @@ impl Tun {
         Ok(false)
     }
 
-    /// While nothing arrives: gives unneeded slots back, once a second, until few are left.
-    fn poll_trim(&mut self, cx: &mut Context<'_>) {
-        while self.pool.has_excess() {
-            let trim = self
-                .trim
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(TRIM_EVERY)));
-            if trim.as_mut().poll(cx).is_pending() {
-                return;
-            }
-            self.pool.trim();
-            self.trim = None;
-        }
-    }
-
     /// Writes one packet that needs nothing that was not agreed on.
     fn write(&mut self, transmit: &Transmit) -> io::Result<()> {
         let header = virtio::emit(transmit, self.agreed.link_len);
@@ -314,7 +292,7 @@ impl Device for Tun {
             if self.poll_gone(cx)? {
                 return Poll::Ready(Ok(0));
             }
-            self.poll_trim(cx);
+            self.trim.poll(&mut self.pool, cx);
             return Poll::Pending;
         }
     }

@@ -12,14 +12,14 @@
 #[cfg(target_os = "linux")]
 mod link;
 #[cfg(target_os = "linux")]
-mod linux;
+pub(crate) mod linux;
 #[cfg(target_os = "linux")]
-mod open;
+pub(crate) mod open;
 #[cfg_attr(
     not(target_os = "linux"),
     allow(dead_code, reason = "pure, tested everywhere")
 )]
-mod virtio;
+pub(crate) mod virtio;
 
 #[cfg(target_os = "linux")]
 pub use link::{LinkConfig, LinkError, Route, configure, exists, move_to, set_station};

@@ -103,6 +103,17 @@ pub(crate) fn emit(transmit: &Transmit, link_len: usize) -> [u8; HEADER_LEN] {
     header
 }
 
+/// As [`emit`] for a link header of `link_len` octets that stands before the transmit, not in it.
+pub(crate) fn emit_behind(transmit: &Transmit, link_len: u16) -> [u8; HEADER_LEN] {
+    let mut header = emit(transmit, 0);
+    // Both count from the frame's first octet; where there is nothing to do they are not read.
+    for at in [2, 6] {
+        let counted = u16::from_ne_bytes([header[at], header[at + 1]]);
+        header[at..at + 2].copy_from_slice(&(counted + link_len).to_ne_bytes());
+    }
+    header
+}
+
 #[cfg(test)]
 #[path = "virtio_tests.rs"]
 mod tests;

@@ -75,3 +75,13 @@ fn a_size_without_a_kind_is_no_super_segment() {
     header[4..6].copy_from_slice(&500_u16.to_ne_bytes());
     assert_eq!(parse(&header).unwrap().segment_size, None);
 }
+
+#[test]
+fn a_link_header_that_stands_before_it_is_counted() {
+    let transmit = segment(4, 20, 0x10);
+    let header = emit_behind(&transmit, 14);
+    assert_eq!(header[2..4], 66_u16.to_ne_bytes());
+    assert_eq!(header[6..8], 34_u16.to_ne_bytes());
+    assert_eq!(header[8..10], 16_u16.to_ne_bytes());
+    assert_eq!(header[..2], [NEEDS_CSUM, GSO_TCPV4]);
+}

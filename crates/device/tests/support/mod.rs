@@ -24,6 +24,8 @@ pub(crate) enum User {
     /// User and group 65534, without any right, with a node of mode 0666 in a mount namespace
     /// of the test (only root can make that; others run as they are).
     Nobody,
+    /// Likewise, with no device node at all: whoever needs one fails.
+    NobodyWithoutNode,
 }
 
 /// Runs `body` as `user`, root in a new user namespace with a new network namespace.
@@ -55,7 +57,7 @@ pub(crate) fn is_inside(test: &str) -> bool {
 
 /// Starts this program anew in namespaces, to run `test` only.
 pub(crate) fn spawn_inside(test: &str, user: User) -> Option<Child> {
-    if !Path::new("/dev/net/tun").exists() {
+    if user != User::NobodyWithoutNode && !Path::new("/dev/net/tun").exists() {
         // Past the capture of the test's output: a skip is to be seen.
         let _ = std::io::Write::write_fmt(
             &mut std::io::stderr(),
@@ -95,13 +97,16 @@ fn check(result: libc::c_int) -> io::Result<()> {
 fn enter(user: User) -> io::Result<()> {
     // SAFETY: system calls on constants and on values of ours, in a process of one thread.
     unsafe {
-        if user == User::Nobody && libc::geteuid() == 0 {
+        if user != User::Caller && libc::geteuid() == 0 {
             check(libc::unshare(libc::CLONE_NEWNS))?;
             mount(c"none", c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
-            mount(c"tmpfs", c"/dev/net", Some(c"tmpfs"), 0)?;
-            let tun = libc::makedev(10, 200);
-            check(libc::mknod(c"/dev/net/tun".as_ptr(), libc::S_IFCHR, tun))?;
-            check(libc::chmod(c"/dev/net/tun".as_ptr(), 0o666))?;
+            let mounted = mount(c"tmpfs", c"/dev/net", Some(c"tmpfs"), 0);
+            if user == User::Nobody {
+                mounted?;
+                let tun = libc::makedev(10, 200);
+                check(libc::mknod(c"/dev/net/tun".as_ptr(), libc::S_IFCHR, tun))?;
+                check(libc::chmod(c"/dev/net/tun".as_ptr(), 0o666))?;
+            }
             check(libc::setgroups(0, std::ptr::null()))?;
             check(libc::setresgid(65_534, 65_534, 65_534))?;
             check(libc::setresuid(65_534, 65_534, 65_534))?;
