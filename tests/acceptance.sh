@@ -2,7 +2,8 @@
 # Real programs through `switchboard run --host-loopback`, against real servers on this
 # machine's loopback. Usage: tests/acceptance.sh PATH-TO-SWITCHBOARD [CASE...]
 # Environment: MIB (size of a transfer, default 256; the release check uses 1024),
-# REQUESTS (redis, default 50000), SECONDS_EACH (iperf3 and wrk, default 4).
+# REQUESTS (redis, default 50000), SECONDS_EACH (iperf3 and wrk, default 4), LINK (tun or veth;
+# by default what `run` chooses, and then all of it once more, smaller, over veth).
 set -uo pipefail
 
 switchboard=$(realpath "${1:?path to switchboard}")
@@ -44,9 +45,10 @@ if ! "$switchboard" run -- true 2>"$tmp/why"; then
   exit
 fi
 
-run() { timeout 120 "$switchboard" run -q --host-loopback -- "$@"; }
+link=(${LINK:+--link "$LINK"})
+run() { timeout 120 "$switchboard" run -q --host-loopback "${link[@]}" -- "$@"; }
 gateway4=10.0.2.2
-gateway6=$("$switchboard" run -q -- sh -c "ip -6 route show default; ip -6 addr" 2>/dev/null | sed -n 's/.*inet6 \(fd[0-9a-f:]*\)::64\/.*/\1::2/p;s/.*inet6 \(fd[0-9a-f:]*::\)[0-9a-f]*\/.*/\12/p' | head -n 1)
+gateway6=$("$switchboard" run -q "${link[@]}" -- sh -c "ip -6 route show default; ip -6 addr" 2>/dev/null | sed -n 's/.*inet6 \(fd[0-9a-f:]*\)::64\/.*/\1::2/p;s/.*inet6 \(fd[0-9a-f:]*::\)[0-9a-f]*\/.*/\12/p' | head -n 1)
 
 serve() { # start a server in the background, wait for its port
   local port=$1; shift
@@ -235,9 +237,9 @@ while True:
 PY
 if command -v dig >/dev/null; then
   serve 18053 python3 "$tmp/dns.py"
-  answer=$(timeout 20 "$switchboard" run -q --dns 127.0.0.1:18053 -- dig +short known.example A 2>&1)
+  answer=$(timeout 20 "$switchboard" run -q "${link[@]}" --dns 127.0.0.1:18053 -- dig +short known.example A 2>&1)
   expect "dig: our directory asks the server that it is told" "192.0.2.7" "$answer"
-  answer=$(timeout 20 "$switchboard" run -q --dns 127.0.0.1:18053 -- dig nosuch.example A 2>&1 | grep -c NXDOMAIN)
+  answer=$(timeout 20 "$switchboard" run -q "${link[@]}" --dns 127.0.0.1:18053 -- dig nosuch.example A 2>&1 | grep -c NXDOMAIN)
   expect "dig: NXDOMAIN passes through" 1 "$answer"
 else
   skip "dig" "not installed"
@@ -282,25 +284,43 @@ else
 fi
 
 # --- the built-in page, exit codes, life -------------------------------------------------------
-page=$(timeout 20 "$switchboard" run -- curl -sS http://switchboard.internal/ 2>&1)
+page=$(timeout 20 "$switchboard" run "${link[@]}" -- curl -sS http://switchboard.internal/ 2>&1)
 if printf '%s' "$page" | grep -q 'held by curl\['; then ok "the built-in page names curl as the holder"; else bad "the built-in page" "$(printf '%s' "$page" | head -n 3)"; fi
-"$switchboard" run -q -- sh -c 'exit 42'; expect "exit code passes" 42 $?
+"$switchboard" run -q "${link[@]}" -- sh -c 'exit 42'; expect "exit code passes" 42 $?
 "$switchboard" run -q -- sh -c 'kill -TERM $$'; expect "death by signal is 128 + n" 143 $?
 "$switchboard" run -q -- /nonexistent/program 2>/dev/null; expect "not found is 127" 127 $?
 "$switchboard" run -q -- /etc/passwd 2>/dev/null; expect "not executable is 126" 126 $?
 
 # --- the same as a user without any right ---------------------------------------------------------
-if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && [ -z "${ACCEPTANCE_INNER:-}" ]; then
+if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && [ -z "${LINK:-}" ]; then
   cp "$switchboard" "$tmp/switchboard" && chmod 755 "$tmp/switchboard"
   page=$(unshare -m sh -c '
     mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200 &&
     cd / && exec setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
       env HOME=/nonexistent XDG_RUNTIME_DIR= "$1" run -- curl -sS http://switchboard.internal/' - "$tmp/switchboard" 2>&1)
   if printf '%s' "$page" | grep -q 'held by curl\['; then ok "uid 65534: the built-in page"; else bad "uid 65534: the built-in page" "$(printf '%s' "$page" | head -n 3)"; fi
-  refusal=$(unshare -m sh -c '
-    mount -t tmpfs none /dev/net && cd / && setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
-      "$1" run -- true; echo "exit $?"' - "$tmp/switchboard" 2>&1)
-  if printf '%s' "$refusal" | grep -q '/dev/net/tun' && printf '%s' "$refusal" | grep -q 'exit 125'; then ok "no TUN: one line says so, 125"; else bad "no TUN" "$refusal"; fi
+  # Without a device node: a veth pair takes its place, and says so only where it is asked.
+  nobody='mount -t tmpfs none /dev/net && cd / && exec setpriv --reuid 65534 --regid 65534 --clear-groups \
+    --no-new-privs env HOME=/nonexistent XDG_RUNTIME_DIR= "$@"'
+  page=$(unshare -m sh -c "$nobody" - "$tmp/switchboard" run -- curl -sS http://switchboard.internal/ 2>&1)
+  if printf '%s' "$page" | grep -q 'held by curl\['; then ok "uid 65534 without TUN: the built-in page"; else bad "uid 65534 without TUN: the built-in page" "$(printf '%s' "$page" | head -n 3)"; fi
+  report=$(unshare -m sh -c "$nobody" - "$tmp/switchboard" doctor 2>&1)
+  expect "doctor without TUN: MISS, and a veth pair in its place" "0 1 1 1" "$? $(printf '%s\n' "$report" | grep -c '^  MISS  TUN ') $(printf '%s\n' "$report" | grep -c '^  ok    veth pair              made one; takes the place of TUN$') $(printf '%s\n' "$report" | grep -c '^`switchboard run` works here, over a veth pair.$')"
+  refusal=$(unshare -m sh -c "$nobody" - "$tmp/switchboard" run --link tun -- true 2>&1); code=$?
+  expect "no TUN and --link tun: one line says so, 125" "125 1 1" "$code $(printf '%s\n' "$refusal" | wc -l) $(printf '%s\n' "$refusal" | grep -c '^switchboard: no /dev/net/tun: ')"
+fi
+
+# --- all of it once more over a veth pair --------------------------------------------------------
+if [ -z "${LINK:-}" ]; then
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null; done
+  wait 2>/dev/null
+  pids=()
+  echo "over a veth pair:"
+  if LINK=veth MIB=$((mib / 8 + 1)) REQUESTS=$((requests / 10)) SECONDS_EACH=1 "$0" "$switchboard"; then
+    ok "the same over a veth pair"
+  else
+    bad "the same over a veth pair"
+  fi
 fi
 
 printf 'acceptance: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

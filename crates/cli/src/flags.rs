@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use switchboard_wire::Protocol;
 
 use crate::cmd::links::NAMES;
+use crate::run::LinkKind;
 use crate::{DONE, FAILED, RUN_FAILED, WRONG_USAGE, say};
 
 /// A socket is one exact endpoint of a conversation: address, port and protocol.
@@ -112,6 +113,11 @@ pub(crate) struct ReachFlags {
     /// The program's network; default 10.0.2.0/24, or another where this machine uses that
     #[arg(long, value_name = "CIDR", value_parser = parse_net)]
     pub(crate) net: Option<(Ipv4Addr, u8)>,
+
+    /// What the program's link is made of; a veth pair needs no /dev/net/tun, and is taken by
+    /// itself where there is none
+    #[arg(long, value_name = "LINK", value_enum)]
+    pub(crate) link: Option<LinkKind>,
 
     /// Largest packet of the program's link, in octets
     #[arg(long, value_name = "OCTETS", default_value_t = 65_520)]

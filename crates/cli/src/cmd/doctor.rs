@@ -45,6 +45,9 @@ fn report(facts: &Facts, trials: &Trials) -> String {
         ("network namespace", "made one"),
         ("TUN", "made one"),
     ];
+    let stands = trials.setup.as_ref().ok();
+    let refused = stands.and_then(|setup| setup.instead_of.as_ref());
+    let replaced = refused.map(|error| Trouble::of(error, facts));
     let mut reached = true;
     for (what, made) in steps {
         match &trouble {
@@ -52,6 +55,12 @@ fn report(facts: &Facts, trials: &Trials) -> String {
                 line(&mut text, "MISS", what, &trouble.finding);
                 fix(&mut text, &trouble.fix);
                 reached = false;
+            }
+            _ if let Some(tun) = replaced.as_ref().filter(|tun| tun.what == what) => {
+                line(&mut text, "MISS", what, &tun.finding);
+                fix(&mut text, &tun.fix);
+                let made = format!("made one; takes the place of {what}");
+                line(&mut text, "ok", "veth pair", &made);
             }
             _ if reached && machine::was_reached(what, trials) => line(&mut text, "ok", what, made),
             _ => {}
@@ -70,7 +79,7 @@ fn report(facts: &Facts, trials: &Trials) -> String {
     line(&mut text, "ok", "IPv6 outside", finding);
     ping(&mut text, facts, trials, line);
     text.push('\n');
-    text + &verdict(trouble.as_ref())
+    text + &verdict(trouble.as_ref(), replaced.is_some())
 }
 
 fn head(facts: &Facts) -> String {
@@ -138,8 +147,9 @@ fn ping(
     }
 }
 
-fn verdict(trouble: Option<&Trouble>) -> String {
+fn verdict(trouble: Option<&Trouble>, over_veth: bool) -> String {
     match trouble {
+        None if over_veth => "`switchboard run` works here, over a veth pair.\n".to_owned(),
         None => "`switchboard run` works here.\n".to_owned(),
         Some(trouble) => {
             let fix = if trouble.fix.is_empty() {

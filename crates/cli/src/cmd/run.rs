@@ -66,15 +66,15 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// From a namespace with a TUN to the end of CMD and of what it sent.
+/// From a namespace with a link to the end of CMD and of what it sent.
 async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> Result<Ended, Failed> {
     // All this while the agent sets up the other end of the link.
-    let tun = setup
-        .take_tun()
+    let end = setup
+        .take_link()
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let confinement = Confinement::prepare().map_err(io::Error::other)?;
     let link = LateLink::default();
-    let mut world = World::begin(flags, plan, tun, Arc::new(link.clone())).await?;
+    let mut world = World::begin(flags, plan, end, Arc::new(link.clone())).await?;
     let ready = setup.wait_until_ready(plan);
     if let (Err(_), Some(file)) = (&ready, world.control_file()) {
         let _ = std::fs::remove_file(file);

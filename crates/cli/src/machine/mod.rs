@@ -2,7 +2,7 @@
 
 mod apparmor;
 mod facts;
-mod trials;
+pub(crate) mod trials;
 mod trouble;
 
 pub(crate) use apparmor::profile as apparmor_profile;

@@ -15,12 +15,19 @@ const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(crate) struct Trials {
     /// All that `run` does before it starts CMD, in the same code.
-    pub(crate) setup: Result<(), SetupError>,
+    pub(crate) setup: Result<Setup, SetupError>,
     pub(crate) names: Names,
     /// Whether there is a way to the rest of the IPv6 world.
     pub(crate) outside_v6: bool,
     /// Whether a ping socket can be had.
     pub(crate) ping: bool,
+}
+
+/// A set-up that stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setup {
+    /// What a TUN was refused with, where a veth pair takes its place.
+    pub(crate) instead_of: Option<SetupError>,
 }
 
 /// Whether the host's directory answers.
@@ -43,7 +50,7 @@ impl Trials {
     }
 }
 
-fn try_setup() -> Result<(), SetupError> {
+fn try_setup() -> Result<Setup, SetupError> {
     let plan = Plan::trial().map_err(|error| SetupError {
         step: Step::Process,
         errno: 0,
@@ -51,8 +58,9 @@ fn try_setup() -> Result<(), SetupError> {
     })?;
     let mut setup = relay::begin(&plan)?;
     let stands = setup.wait_until_ready(&plan);
+    let instead_of = setup.instead_of().cloned();
     setup.reap();
-    stands
+    stands.map(|()| Setup { instead_of })
 }
 
 /// Whether the set-up got as far as `what` and beyond.
@@ -65,7 +73,7 @@ pub(crate) fn was_reached(what: &str, trials: &Trials) -> bool {
         Step::UserNamespace | Step::UserMap => 1,
         Step::NetworkNamespace => 2,
         Step::MountNamespace => 3,
-        Step::TunOpen | Step::TunAttach => 4,
+        Step::TunOpen | Step::TunAttach | Step::Veth => 4,
         Step::Link => 5,
         Step::Files | Step::Localhost => 6,
     };

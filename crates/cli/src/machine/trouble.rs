@@ -47,6 +47,7 @@ impl Trouble {
             Step::NetworkNamespace => network_namespace(error, facts),
             Step::MountNamespace | Step::Files => mounts(error, facts),
             Step::TunOpen | Step::TunAttach => tun(error, facts),
+            Step::Veth => veth(error, facts),
             Step::Link => other("network namespace", error),
             Step::Localhost => Self {
                 what: "localhost",
@@ -280,6 +281,35 @@ fn tun(error: &SetupError, facts: &Facts) -> Trouble {
             "/dev/net/tun is not a device",
             &["sudo rm /dev/net/tun; sudo mknod -m 0666 /dev/net/tun c 10 200"],
         ),
+        _ => other(what, error),
+    }
+}
+
+fn veth(error: &SetupError, facts: &Facts) -> Trouble {
+    let what = "veth pair";
+    match error.errno {
+        libc::EOPNOTSUPP => trouble(
+            what,
+            "the kernel has no veth driver",
+            "no veth pair, the kernel has no veth driver",
+            &["sudo modprobe veth"],
+        ),
+        libc::EAFNOSUPPORT => trouble(
+            what,
+            "the kernel has no packet sockets",
+            "no veth pair, the kernel has no packet sockets",
+            &["sudo modprobe af_packet"],
+        ),
+        libc::EPERM if facts.seccomp_filter => {
+            let mut trouble = trouble(
+                what,
+                "a seccomp filter forbids it",
+                "no veth pair, a seccomp filter forbids it",
+                &[],
+            );
+            trouble.fix = unconfined(facts);
+            trouble
+        }
         _ => other(what, error),
     }
 }

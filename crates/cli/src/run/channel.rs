@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 
 /// The longest message, in octets.
 const MESSAGE_MAX: usize = 16 * 1024;
-/// Descriptors that one message may carry.
-const DESCRIPTORS_MAX: usize = 4;
+/// Descriptors that one message may carry: the sockets of a veth pair's far end are the most.
+const DESCRIPTORS_MAX: usize = 16;
 
 /// One end.
 #[derive(Debug)]

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use switchboard_wire::Protocol;
 
+use super::link::LinkKind;
+
 /// From the relay to the agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToAgent {
@@ -46,8 +48,12 @@ pub(super) struct Passed {
 pub(super) enum FromAgent {
     /// The user namespace stands; its maps are awaited.
     UserNamespaceMade,
-    /// There is a TUN, not set up yet. Carries its descriptor.
-    Tun,
+    /// There is a link, not set up yet. Carries its descriptors.
+    Link {
+        kind: LinkKind,
+        /// What a TUN was refused with, where something else takes its place.
+        instead_of: Option<SetupError>,
+    },
     /// Everything stands.
     Ready,
     /// It could not be set up; the agent has ended.
@@ -119,7 +125,9 @@ pub(crate) enum Step {
     TunOpen,
     /// Making a device of it.
     TunAttach,
-    /// Giving it addresses and routes.
+    /// Making a veth pair and its packet sockets.
+    Veth,
+    /// Giving the link addresses and routes.
     Link,
     /// Putting our resolver files in place.
     Files,

@@ -2,7 +2,7 @@
 //!
 //! - The **relay** is the process that was started: stack and gateway, in the host's namespaces.
 //! - The **agent** is forked from it before any thread exists. It makes the user, network and
-//!   mount namespaces and stays inside them: it opens the TUN and passes it out, makes whatever
+//!   mount namespaces and stays inside them: it opens the link (a TUN, or a veth pair) and passes it out, makes whatever
 //!   socket must live inside, finds out which program holds a socket, and is the parent of CMD.
 //! - **CMD** is the program, a child of the agent.
 //!
@@ -16,6 +16,7 @@ mod caller;
 pub(crate) mod channel;
 mod confine;
 pub(crate) mod host;
+mod link;
 pub(crate) mod message;
 mod network;
 mod plan;
@@ -24,6 +25,7 @@ mod signals;
 mod user_map;
 
 pub(crate) use confine::Confinement;
+pub(crate) use link::{LinkEnd, LinkKind};
 pub(crate) use message::{SetupError, Step};
 
 pub(crate) use network::{HostRoutes, Network, NetworkError};

@@ -4,11 +4,13 @@ use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::caller::Caller;
+use super::link::LinkKind;
 use super::network::{HostRoutes, Network, NetworkError};
 use crate::flags::RunFlags;
 use crate::machine;
 
-/// Packets that may wait in the TUN on their way out of the namespace.
+/// Packets that may wait in the TUN on their way out of the namespace. (What waits in a veth pair is
+/// bounded in octets, by the device.)
 ///
 /// The kernel drops what does not fit, and a drop inside the machine is a bug of ours: the queue
 /// has to hold what all programs of the run may have in flight. With super-segments 4096 packets
@@ -24,6 +26,8 @@ pub(crate) struct Plan {
     /// Whether the host has a way to the rest of the IPv6 world; then the program has it too.
     pub(crate) outside_v6: bool,
     pub(crate) mtu: u32,
+    /// `--link`; a TUN where there is one otherwise.
+    pub(super) link: Option<LinkKind>,
     pub(super) queue_packets: u32,
     pub(super) map_root: bool,
     /// Ports of the program's localhost that are the host's.
@@ -45,6 +49,7 @@ impl Plan {
             network: routes.choose(flags.reach.net)?,
             outside_v6: machine::has_way_v6(),
             mtu: flags.reach.mtu,
+            link: flags.reach.link,
             queue_packets: QUEUE_PACKETS,
             map_root: flags.program.map_root,
             localhost: flags.reach.localhost.clone(),
@@ -60,6 +65,7 @@ impl Plan {
             network: routes.choose(None)?,
             outside_v6: machine::has_way_v6(),
             mtu: 65_520,
+            link: None,
             queue_packets: QUEUE_PACKETS,
             map_root: false,
             localhost: Vec::new(),

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Resource, Rlimit, WaitOptions, getrlimit, setrlimit, 
 
 use super::agent;
 use super::channel::Channel;
+use super::link::LinkEnd;
 use super::message::{FromAgent, SetupError, Step, ToAgent};
 use super::plan::Plan;
 use super::{signals, user_map};
@@ -18,7 +19,7 @@ use super::{signals, user_map};
 pub(crate) use agent_link::LateLink;
 pub(crate) use start::{Ended, News, Setup, Start};
 
-/// Forks the agent and waits until there is a TUN. The agent goes on setting up meanwhile:
+/// Forks the agent and waits until there is a link. The agent goes on setting up meanwhile:
 /// see [`Setup::wait_until_ready`].
 ///
 /// To be called while the process has one thread.
@@ -44,11 +45,12 @@ pub(crate) fn begin(plan: &Plan) -> Result<Setup, SetupError> {
     let mut setup = Setup {
         agent: child.as_raw().unsigned_abs(),
         channel: ours,
-        tun: None,
+        link: None,
+        instead_of: None,
         listeners: Vec::new(),
         warnings: Vec::new(),
     };
-    match talk_through(&mut setup, plan, Stage::Tun) {
+    match talk_through(&mut setup, plan, Stage::Link) {
         Ok(()) => {
             raise_open_files();
             Ok(setup)
@@ -63,8 +65,8 @@ pub(crate) fn begin(plan: &Plan) -> Result<Setup, SetupError> {
 /// How far the agent has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// There is a TUN.
-    Tun,
+    /// There is a link.
+    Link,
     /// Everything stands.
     Ready,
 }
@@ -89,9 +91,11 @@ fn talk_through(setup: &mut Setup, plan: &Plan, stage: Stage) -> Result<(), Setu
                     .extend(descriptors.drain(..).map(|fd| (port, fd.into())));
             }
             FromAgent::Refused(error) => return Err(error),
-            FromAgent::Tun => {
-                setup.tun = descriptors.pop();
-                if stage == Stage::Tun {
+            FromAgent::Link { kind, instead_of } => {
+                let fds = std::mem::take(&mut descriptors);
+                setup.link = Some(LinkEnd { kind, fds });
+                setup.instead_of = instead_of;
+                if stage == Stage::Link {
                     return Ok(());
                 }
             }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::machine::trials::Setup;
 use crate::machine::{Container, TunNode};
 use crate::run::{SetupError, Step};
 
@@ -12,7 +13,7 @@ fn facts() -> Facts {
     }
 }
 
-fn trials(setup: Result<(), SetupError>) -> Trials {
+fn trials(setup: Result<Setup, SetupError>) -> Trials {
     Trials {
         setup,
         names: Names::Answered {
@@ -34,13 +35,24 @@ fn error(step: Step, errno: i32) -> SetupError {
 
 #[test]
 fn everything_is_there() {
-    let mut trials = trials(Ok(()));
+    let mut trials = trials(Ok(Setup { instead_of: None }));
     trials.ping = true;
     insta::assert_snapshot!(report(&facts(), &trials));
 }
 
 #[test]
 fn a_container_without_tun() {
+    let mut facts = facts();
+    facts.container = Some(Container::Podman);
+    let missing = error(Step::TunOpen, libc::ENOENT);
+    let trials = trials(Ok(Setup {
+        instead_of: Some(missing),
+    }));
+    insta::assert_snapshot!(report(&facts, &trials));
+}
+
+#[test]
+fn a_container_without_tun_or_veth() {
     let mut facts = facts();
     facts.container = Some(Container::Podman);
     let trials = trials(Err(error(Step::TunOpen, libc::ENOENT)));
@@ -66,6 +78,7 @@ fn no_line_is_longer_than_80_columns() {
         Step::MountNamespace,
         Step::TunOpen,
         Step::TunAttach,
+        Step::Veth,
         Step::Files,
     ];
     let errors = [

@@ -2,14 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use switchboard::{Clock, Net};
 use switchboard_device::tee::{PacketSink, Tee};
-use switchboard_device::tun::Tun;
 use switchboard_gateway::{
     DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HolderLookup, HostAddress,
     HostLoopback, Prefix, Program, Registry,
@@ -20,14 +18,14 @@ use super::onlooker::Recorder;
 use super::record::Recording;
 use crate::control;
 use crate::flags::RunFlags;
-use crate::run::{Network, Plan, host};
+use crate::run::{LinkEnd, Network, Plan, host};
 use crate::say;
 
 /// Everything of the relay but its dealings with the agent.
 pub(super) struct World {
     net: Net,
-    /// The TUN once more, to see whether packets wait in it.
-    watch: OwnedFd,
+    /// Our end of the link once more, to see whether packets wait in it.
+    watch: LinkEnd,
     gateway: Arc<Gateway>,
     explainer: Option<Explainer>,
     recording: Option<Recording>,
@@ -36,14 +34,14 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Begins to serve what comes out of `tun`, on the current runtime.
+    /// Begins to serve what comes out of `link`, on the current runtime.
     pub(super) async fn begin(
         flags: &RunFlags,
         plan: &Plan,
-        tun: OwnedFd,
+        link: LinkEnd,
         holders: Arc<dyn HolderLookup>,
     ) -> io::Result<Self> {
-        let watch = tun.try_clone()?;
+        let watch = link.try_clone()?;
         let config = config(flags, &plan.network);
         let clock = Clock::start();
         let recorder = HandshakeRecorder::new(&config.limits);
@@ -55,7 +53,7 @@ impl World {
             recording = Some(begun);
         }
         let mtu = usize::try_from(plan.mtu).unwrap_or(usize::MAX);
-        let device = Tee::new(Tun::from_fd(tun, mtu)?, sinks, move || clock.now());
+        let device = Tee::new(link.into_device(mtu)?, sinks, move || clock.now());
         let net = config.network().clock(clock).build(device)?;
         let own = Own {
             dns: config.dns,
@@ -147,10 +145,11 @@ impl World {
 
     /// Whether no program has sent a single packet.
     pub(super) fn is_untouched(&self) -> bool {
-        let mut tun = [PollFd::new(&self.watch, PollFlags::IN)];
+        let fds = self.watch.fds.iter();
+        let mut link: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         let at_once = Timespec::default();
-        // In this order: what has left the TUN by then is counted already.
-        let waits = rustix::event::poll(&mut tun, Some(&at_once)) != Ok(0);
+        // In this order: what has left the link by then is counted already.
+        let waits = rustix::event::poll(&mut link, Some(&at_once)) != Ok(0);
         !waits && self.packets_received() == 0
     }
 

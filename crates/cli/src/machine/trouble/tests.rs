@@ -115,3 +115,17 @@ fn limits_name_their_sysctl() {
     let reached = Trouble::of(&error(Step::NetworkNamespace, libc::ENOSPC), &facts);
     assert_eq!(reached.finding, "user.max_net_namespaces is reached");
 }
+
+#[test]
+fn a_veth_pair_that_is_refused_names_what_the_kernel_lacks() {
+    let driver = Trouble::of(&error(Step::Veth, libc::EOPNOTSUPP), &Facts::default());
+    assert_eq!(
+        driver.line(),
+        "no veth pair, the kernel has no veth driver: sudo modprobe veth"
+    );
+    let sockets = Trouble::of(&error(Step::Veth, libc::EAFNOSUPPORT), &Facts::default());
+    assert_eq!(
+        sockets.line(),
+        "no veth pair, the kernel has no packet sockets: sudo modprobe af_packet"
+    );
+}

@@ -1,6 +1,6 @@
 //! The agent: forked before any thread exists, and inside the namespaces ever after.
 //!
-//! It sets up ([`namespace`], [`link`], [`files`]), passes the TUN out, starts CMD ([`program`])
+//! It sets up ([`namespace`], [`link`], [`files`]), passes the link out, starts CMD ([`program`])
 //! and then serves: it passes signals on to CMD, reaps what CMD leaves behind, and tells the
 //! relay who holds a socket ([`holder`]). It has no runtime, no thread and one loop.
 
@@ -14,25 +14,26 @@ mod program;
 mod serve;
 mod sock_diag;
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
 use super::channel::Channel;
+use super::link::LinkEnd;
 use super::message::{FromAgent, SetupError, Step, ToAgent};
 use super::plan::Plan;
 
 /// The agent's whole life; the caller ends the process afterwards.
 ///
 /// Nobody waits for the agent's last steps: the relay ends when the channel does, and the kernel
-/// takes the namespace down behind its back, which is tens of milliseconds for the TUN alone.
+/// takes the namespace down behind its back, which is tens of milliseconds for the link alone.
 pub(super) fn main(channel: Channel, plan: &Plan) {
     // Nothing that the terminal or anybody sends may stop the agent before CMD.
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
     // If the relay dies while the agent sets up; later the channel says so.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    let tun = match set_up(&channel, plan) {
-        Ok(tun) => tun,
+    let link = match set_up(&channel, plan) {
+        Ok(link) => link,
         Err(error) => {
             let _ = channel.send(&FromAgent::Refused(error), &[]);
             return;
@@ -44,7 +45,7 @@ pub(super) fn main(channel: Channel, plan: &Plan) {
     let slow = loop {
         match channel.receive() {
             Ok(Some((ToAgent::RemoveAtEnd(path), _))) => at_end.push(path),
-            Ok(Some((ToAgent::Start, _))) => break serve::run(&channel, plan, &tun),
+            Ok(Some((ToAgent::Start, _))) => break serve::run(&channel, plan, &link),
             Ok(Some((ToAgent::End, _)) | None) | Err(_) => break None,
             Ok(Some(_)) => {}
         }
@@ -55,12 +56,12 @@ pub(super) fn main(channel: Channel, plan: &Plan) {
     // The relay waits for this. Behind it the kernel waits for every processor, twice.
     drop(channel);
     drop(slow);
-    drop(tun);
+    drop(link);
 }
 
-/// Makes everything that the program will find. The TUN is the relay's from its first moment
+/// Makes everything that the program will find. The link is the relay's from its first moment
 /// on; the copy here makes its end the agent's business.
-fn set_up(channel: &Channel, plan: &Plan) -> Result<OwnedFd, SetupError> {
+fn set_up(channel: &Channel, plan: &Plan) -> Result<LinkEnd, SetupError> {
     let process = |error: std::io::Error| SetupError::new(Step::Process, "the agent", error);
     namespace::enter_user()?;
     channel
@@ -74,11 +75,12 @@ fn set_up(channel: &Channel, plan: &Plan) -> Result<OwnedFd, SetupError> {
     // The mount namespace is needed by the files only, but whether it can be made is told before
     // the relay begins.
     namespace::enter_mount()?;
-    let tun = link::open()?;
+    let (link, instead_of) = link::open(plan.link)?;
+    let kind = link.kind;
     channel
-        .send(&FromAgent::Tun, &[tun.fd.as_fd()])
+        .send(&FromAgent::Link { kind, instead_of }, &link.borrow())
         .map_err(process)?;
-    link::set_up(&tun.name, plan)?;
+    link::set_up(kind, plan)?;
     for warning in files::put_in_place(plan)? {
         channel
             .send(&FromAgent::Warning(warning), &[])
@@ -92,5 +94,5 @@ fn set_up(channel: &Channel, plan: &Plan) -> Result<OwnedFd, SetupError> {
             .map_err(process)?;
     }
     channel.send(&FromAgent::Ready, &[]).map_err(process)?;
-    Ok(tun.fd)
+    Ok(link)
 }

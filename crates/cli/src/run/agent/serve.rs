@@ -1,6 +1,6 @@
 //! The agent's one loop, from the start of CMD to the end of the run.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsRawFd;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid, getppid};
@@ -13,13 +13,14 @@ use super::holder::Holders;
 use super::loopback::RefusedCalls;
 use super::program;
 use crate::run::channel::Channel;
+use crate::run::link::LinkEnd;
 use crate::run::message::{Ending, FromAgent, Passed, ToAgent};
 use crate::run::plan::Plan;
 use crate::run::signals::{GroupSignals, Signals};
 
 /// Starts CMD and serves until the relay says that the run is over, or is gone. Returns what is
 /// slow to close.
-pub(super) fn run(channel: &Channel, plan: &Plan, tun: &OwnedFd) -> Option<RefusedCalls> {
+pub(super) fn run(channel: &Channel, plan: &Plan, link: &LinkEnd) -> Option<RefusedCalls> {
     let (Ok(children), Ok(group_signals)) = (Signals::children(), GroupSignals::watch()) else {
         return None;
     };
@@ -34,7 +35,9 @@ pub(super) fn run(channel: &Channel, plan: &Plan, tun: &OwnedFd) -> Option<Refus
             return None;
         }
     };
-    descriptors::close_all_but(&[channel, tun, &children, &group_signals]);
+    let mut kept: Vec<&dyn AsRawFd> = vec![channel, &children, &group_signals];
+    kept.extend(link.fds.iter().map(|fd| fd as &dyn AsRawFd));
+    descriptors::close_all_but(&kept);
     let mut agent = Agent {
         channel,
         program: Some(program),

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use tokio::io::Interest;
@@ -11,6 +10,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::agent_link::{AgentLink, program};
 use crate::run::channel::Channel;
+use crate::run::link::LinkEnd;
 use crate::run::message::{Ending, FromAgent, Passed, SetupError, ToAgent};
 use crate::run::plan::Plan;
 use crate::run::signals::Signals;
@@ -21,16 +21,23 @@ use switchboard_gateway::Program;
 pub(crate) struct Setup {
     pub(super) agent: u32,
     pub(super) channel: Channel,
-    pub(super) tun: Option<OwnedFd>,
+    pub(super) link: Option<LinkEnd>,
+    /// What a TUN was refused with, where something else takes its place.
+    pub(super) instead_of: Option<SetupError>,
     /// Sockets that listen inside, with the host's port that they stand for.
     pub(super) listeners: Vec<(u16, TcpListener)>,
     pub(super) warnings: Vec<String>,
 }
 
 impl Setup {
-    /// The program's end of the link, once.
-    pub(crate) fn take_tun(&mut self) -> Option<OwnedFd> {
-        self.tun.take()
+    /// Our end of the program's link, once.
+    pub(crate) fn take_link(&mut self) -> Option<LinkEnd> {
+        self.link.take()
+    }
+
+    /// What a TUN was refused with, where something else takes its place.
+    pub(crate) fn instead_of(&self) -> Option<&SetupError> {
+        self.instead_of.as_ref()
     }
 
     /// Sockets that listen inside, with the host's port that they stand for.
