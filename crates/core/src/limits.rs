@@ -42,6 +42,8 @@ pub struct Limits {
     pub challenge_acks_per_second: u32,
     /// Path MTUs remembered.
     pub path_mtus: usize,
+    /// Servers whose Fast Open cookies are remembered (under 256 octets each).
+    pub fast_open_cookies: usize,
     /// Echo requests that wait for the application.
     pub echo_requests: usize,
 }
@@ -66,6 +68,7 @@ impl Default for Limits {
             icmp_burst: 50,
             challenge_acks_per_second: 10,
             path_mtus: 1024,
+            fast_open_cookies: 1024,
             echo_requests: 256,
         }
     }

@@ -173,6 +173,8 @@ pub struct TcpInfo {
     pub timestamps: bool,
     /// Selective acknowledgements were agreed.
     pub sack: bool,
+    /// Text that went with our SYN was acknowledged with it (RFC 7413).
+    pub syn_text_acked: bool,
     /// The MSS option that we announce, in octets.
     pub announced_mss: usize,
     /// Largest packet of the path, as far as known, in octets.

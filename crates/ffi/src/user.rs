@@ -158,6 +158,16 @@ impl<'a> Source<'a> {
         &[]
     }
 
+    /// At most `len` octets from the front, in one piece.
+    pub(crate) fn first(&self, len: usize) -> bytes::Bytes {
+        let mut front = Vec::new();
+        for part in &self.parts {
+            let room = part.len().min(len - front.len());
+            front.extend_from_slice(part.get(..room).unwrap_or_default());
+        }
+        front.into()
+    }
+
     /// All parts in one piece.
     pub(crate) fn to_bytes(&self) -> bytes::Bytes {
         self.parts.concat().into()

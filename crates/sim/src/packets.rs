@@ -78,6 +78,7 @@ pub fn header(parts: &SegmentParts<'_>) -> TcpHeader {
             sack_permitted: line.sack_permitted,
             timestamps,
             sack: relative.absolute_sack(Side::Far, line),
+            fast_open: line.fast_open,
         },
     }
 }

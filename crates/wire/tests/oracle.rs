@@ -47,6 +47,14 @@ fn elements(header: &TcpHeader) -> Vec<TcpOptionElement> {
     elements
 }
 
+/// Without Fast Open, which etherparse does not know.
+fn headers() -> impl Strategy<Value = TcpHeader> {
+    tcp_headers().prop_map(|mut header| {
+        header.options.fast_open = None;
+        header
+    })
+}
+
 fn build_tcp(pair: Pair, header: &TcpHeader, text: &[u8]) -> Vec<u8> {
     let mut theirs = etherparse::TcpHeader::new(
         header.source_port,
@@ -87,7 +95,7 @@ fn build_tcp(pair: Pair, header: &TcpHeader, text: &[u8]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn we_read_their_tcp(pair in pairs(), header in tcp_headers(), text in vec(any::<u8>(), 0..200)) {
+    fn we_read_their_tcp(pair in pairs(), header in headers(), text in vec(any::<u8>(), 0..200)) {
         let packet = build_tcp(pair, &header, &text);
         let ip = IpPacket::parse(&packet).unwrap();
         prop_assert_eq!((ip.source, ip.destination), (pair.source, pair.destination));
@@ -98,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn they_read_our_tcp(pair in pairs(), header in tcp_headers(), text in vec(any::<u8>(), 0..200)) {
+    fn they_read_our_tcp(pair in pairs(), header in headers(), text in vec(any::<u8>(), 0..200)) {
         let packet = tcp_transmit(pair, &header, &[&text], false).to_bytes();
         let theirs = PacketHeaders::from_ip_slice(&packet).unwrap();
         let Some(TransportHeader::Tcp(tcp)) = theirs.transport else {

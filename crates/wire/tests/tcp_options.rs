@@ -3,17 +3,18 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use switchboard_wire::Malformed;
-use switchboard_wire::tcp::{TcpHeader, TcpOptions, Timestamps};
+use switchboard_wire::tcp::{FastOpen, FastOpenCookie, TcpHeader, TcpOptions, Timestamps};
 
 const MSS: [u8; 4] = [2, 4, 0x05, 0xb4];
 
 /// Options that the parser knows: kind, and the lengths that are right.
-const KNOWN: [(u8, &[u8]); 5] = [
+const KNOWN: [(u8, &[u8]); 6] = [
     (2, &[4]),
     (3, &[3]),
     (4, &[2]),
     (5, &[10, 18, 26, 34]),
     (8, &[10]),
+    (34, &[2, 6, 8, 10, 12, 14, 16, 18]),
 ];
 
 fn syn(octets: &[u8]) -> TcpOptions {
@@ -178,4 +179,89 @@ proptest! {
         prop_assert_eq!(again.sack.len(), options.sack.len().min(options.sack_room()));
         prop_assert_eq!(TcpOptions { sack: options.sack, ..again }, options);
     }
+}
+
+/// RFC 7413 section 4.1.1: a request, cookies of 4 to 16 octets, an even number; nothing else, and
+/// only on a SYN.
+#[test]
+fn fast_open_of_every_length() {
+    for len in 0..=38usize {
+        let mut octets = vec![34, (2 + len) as u8];
+        octets.extend((1..).take(len));
+        let cookie = FastOpenCookie::new(&octets[2..]);
+        assert_eq!(cookie.is_some(), (4..=16).contains(&len) && len % 2 == 0);
+        let expected = match len {
+            0 => Some(FastOpen::Request),
+            _ => cookie.map(FastOpen::Cookie),
+        };
+        assert_eq!(syn(&octets).fast_open, expected, "{len}");
+        assert_eq!(TcpOptions::parse(&octets, false).fast_open, None);
+        // One that is to be ignored does not undo one that is not.
+        let both = [&[34, 6, 9, 9, 9, 9], &octets[..]].concat();
+        assert!(both.len() > 46 || syn(&both).fast_open.is_some());
+    }
+}
+
+/// The longest list of options that a SYN of ours can have fills the header to the last octet.
+#[test]
+fn the_longest_syn() {
+    let options = TcpOptions {
+        mss: Some(1460),
+        window_scale: Some(7),
+        sack_permitted: true,
+        timestamps: Some(Timestamps { value: 1, echo: 2 }),
+        fast_open: FastOpenCookie::new(&[7; 16]).map(FastOpen::Cookie),
+        ..TcpOptions::NONE
+    };
+    assert_eq!((options.len(), options.sack_room()), (40, 0));
+    let mut octets = Vec::new();
+    options.emit(&mut octets);
+    assert_eq!(octets.len(), 40);
+    assert_eq!(syn(&octets), options);
+}
+
+/// Where the padding goes: behind, as Linux puts it.
+#[test]
+fn fast_open_is_padded_behind() {
+    for (pairs, padding) in [
+        (0, 2),
+        (2, 2),
+        (3, 0),
+        (4, 2),
+        (5, 0),
+        (6, 2),
+        (7, 0),
+        (8, 2),
+    ] {
+        let options = TcpOptions {
+            fast_open: FastOpen::parse(&vec![9; 2 * pairs]),
+            ..TcpOptions::NONE
+        };
+        let mut octets = Vec::new();
+        options.emit(&mut octets);
+        assert_eq!(octets.len(), options.len());
+        assert_eq!(octets[2 + 2 * pairs..], vec![1; padding], "{pairs}");
+    }
+}
+
+#[test]
+fn a_cookie_is_read_back_as_it_is_written() {
+    for pairs in 2..=8 {
+        let octets: Vec<u8> = (0xa0..).take(2 * pairs).collect();
+        let cookie = FastOpenCookie::new(&octets).expect("a cookie");
+        assert_eq!(cookie.to_string().parse(), Ok(cookie));
+    }
+    for wrong in [
+        "",
+        "00",
+        "0011",
+        "00112",
+        "0011223",
+        "00112233445",
+        "0x112233",
+        "é0112233",
+    ] {
+        assert!(wrong.parse::<FastOpenCookie>().is_err(), "{wrong}");
+    }
+    assert!("00".repeat(18).parse::<FastOpenCookie>().is_err());
 }

@@ -171,6 +171,7 @@ fn tcp_header(tuple: &FourTuple, header: &Header) -> TcpHeader {
             mss: options.mss,
             window_scale: options.window_scale,
             sack_permitted: options.sack_permitted,
+            fast_open: options.fast_open,
             timestamps: options.timestamps.map(|timestamps| Timestamps {
                 value: timestamps.value,
                 echo: timestamps.echo,

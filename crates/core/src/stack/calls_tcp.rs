@@ -36,6 +36,18 @@ impl Stack {
         remote: SocketAddr,
         options: &TcpOptions,
     ) -> Result<TcpId, ConnectError> {
+        self.open(now, local, remote, options, None)
+    }
+
+    /// Where there is `data`, with Fast Open.
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+        options: &TcpOptions,
+        data: Option<&mut Bytes>,
+    ) -> Result<TcpId, ConnectError> {
         let remote = plain(remote);
         if remote.port() == 0
             || !self.addresses.is_unicast(remote.ip())
@@ -57,13 +69,14 @@ impl Stack {
         let hash = self.tcp_table.hash(&tuple);
         let iss_min = self.take_over(now, hash, &tuple)?;
         let params = self.open_params(now, tuple, options, iss_min);
-        let connection = Connection::open(now, params);
+        let syn_text = data.and_then(|data| self.syn_text(now, &params, data));
+        let connection = Connection::open(now, params, syn_text);
         self.stats.connections_opened += 1;
         let key = self.enter_connection(now, connection, hash, Owner::Application);
         Ok(self.tcp_id(key))
     }
 
-    fn local_address(
+    pub(super) fn local_address(
         &self,
         local: Option<SocketAddr>,
         remote: IpAddr,

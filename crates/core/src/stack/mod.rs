@@ -4,6 +4,7 @@
 //! one to the next.
 
 mod calls_bind;
+mod calls_fast_open;
 mod calls_ping;
 mod calls_raw;
 mod calls_tcp;
@@ -54,7 +55,7 @@ use crate::ready::Line;
 use crate::slab::{Key, Slab};
 use crate::socket::{EchoRequest, SocketEntry, SocketKind, State};
 use crate::stats::Stats;
-use crate::tcp::{Connection, IsnGenerator, Outgoing, PortHash, Shared};
+use crate::tcp::{Connection, Cookies, IsnGenerator, Outgoing, PortHash, Shared};
 use crate::udp::queue::Spare;
 use crate::udp::socket::UdpSocket;
 
@@ -84,6 +85,7 @@ pub struct Stack {
     time_waits: TimeWaits,
     pending: PendingFlows,
     isn: IsnGenerator,
+    cookies: Cookies,
     ports: PortHash,
     shared: Arc<Shared>,
     deadlines: Deadlines,
@@ -196,6 +198,7 @@ impl Stack {
             udp_table: UdpTable::new(&secret()),
             spare: Spare::default(),
             isn: IsnGenerator::new(entropy.secret_key()),
+            cookies: Cookies::new(limits.fast_open_cookies),
             ports: PortHash::new(entropy.secret_key()),
             shared,
             deadlines: Deadlines::default(),

@@ -301,6 +301,7 @@ fn segment(header: &TcpHeader, text: &Text, admitted: &Admitted<'_>) -> Segment 
             mss: options.mss,
             window_scale: options.window_scale,
             sack_permitted: options.sack_permitted,
+            fast_open: options.fast_open,
             timestamps: options.timestamps.map(|timestamps| Timestamps {
                 value: timestamps.value,
                 echo: timestamps.echo,

@@ -181,11 +181,16 @@ impl Stack {
             signal,
             reply,
             next,
+            learned,
         } = step;
         let Some(socket) = self.tcp.get(key) else {
             return;
         };
         let (tuple, hash) = (*socket.connection.tuple(), socket.hash);
+        if let Some(learned) = learned {
+            let (local, remote) = (tuple.local.ip(), tuple.remote.ip());
+            self.cookies.learn(local, remote, learned, self.now);
+        }
         if let Some(reply) = reply {
             self.reply(&tuple, reply.header);
         }

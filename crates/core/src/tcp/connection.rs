@@ -11,6 +11,7 @@ use switchboard_wire::Instant;
 
 use super::arrives::syn_received::Received;
 use super::arrives::syn_sent::Opened;
+use super::fast_open::SynText;
 use super::handshake::{SynReceived, SynSent};
 use super::recv::ReceiveBuffer;
 use super::segment::{FourTuple, Outgoing, Segment, Text};
@@ -130,10 +131,10 @@ pub(crate) struct Connection {
 
 /// What happens to it.
 impl Connection {
-    /// Active open: SYN waits in `next_segment`.
-    pub(crate) fn open(now: Instant, params: OpenParams) -> Self {
+    /// Active open: SYN waits in `next_segment`, and takes `syn_text` along.
+    pub(crate) fn open(now: Instant, params: OpenParams, syn_text: Option<Box<SynText>>) -> Self {
         Self {
-            machine: Machine::SynSent(SynSent::new(now, params.iss)),
+            machine: Machine::SynSent(SynSent::new(now, params.iss, syn_text)),
             env: Env::new(params),
         }
     }
@@ -183,7 +184,10 @@ impl Connection {
                 let mut connection = Box::new(Synchronized::new(now, &self.env, &made));
                 let verdict = connection.on_rest_of_syn(now, &self.env, segment, text);
                 self.machine = Machine::Synchronized(connection);
-                self.conclude(now, verdict)
+                Step {
+                    learned: made.learned,
+                    ..self.conclude(now, verdict)
+                }
             }
         }
     }
@@ -319,13 +323,21 @@ impl Connection {
     }
 
     fn fail(&mut self, now: Instant, why: ConnectError) -> Step {
-        self.end(
-            now,
-            End {
-                lost: Some(Lost::NeverConnected(why)),
-                ..End::default()
-            },
-        )
+        let learned = match &self.machine {
+            // Whoever refuses has read what came.
+            Machine::SynSent(syn_sent) if why != ConnectError::Refused => {
+                syn_sent.learned_nothing()
+            }
+            _ => None,
+        };
+        let end = End {
+            lost: Some(Lost::NeverConnected(why)),
+            ..End::default()
+        };
+        Step {
+            learned,
+            ..self.end(now, end)
+        }
     }
 
     /// The network side is over.
@@ -369,6 +381,7 @@ impl Connection {
             signal,
             reply: end.reply,
             next,
+            learned: None,
         }
     }
 }

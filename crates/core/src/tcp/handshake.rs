@@ -1,11 +1,13 @@
 //! SYN-SENT and SYN-RECEIVED: the shapes of a connection that does not stand yet.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use switchboard_wire::Instant;
 
 use super::challenge::AnswerLimit;
-use super::connection::Env;
+use super::connection::{Env, OpenParams};
+use super::fast_open::SynText;
 use super::segment::{Flags, HEADER_LEN, Header, Options, Outgoing, Timestamps};
 use super::seq::SeqNum;
 use super::syn::PendingSyn;
@@ -111,17 +113,19 @@ impl Attempt {
 }
 
 /// SYN-SENT: an active open whose SYN was not answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SynSent {
     pub(crate) iss: SeqNum,
     pub(crate) attempt: Attempt,
+    /// Fast Open: what goes with the SYN.
+    pub(crate) syn_text: Option<Box<SynText>>,
     /// The application has said already that it will send nothing.
     pub(crate) write_closed: bool,
     pub(crate) read_closed: bool,
 }
 
 /// SYN-RECEIVED: SYN|ACK sent, its ACK awaited.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SynReceived {
     pub(crate) iss: SeqNum,
     pub(crate) irs: SeqNum,
@@ -134,16 +138,19 @@ pub(crate) struct SynReceived {
     pub(crate) ts_recent_at: Instant,
     /// We opened too: both at once (RFC 9293 section 3.5, figure 8).
     pub(crate) active: bool,
+    /// What went with our SYN, where we opened too.
+    pub(crate) syn_text: Option<Box<SynText>>,
     pub(crate) write_closed: bool,
     pub(crate) read_closed: bool,
     pub(crate) answers: AnswerLimit,
 }
 
 impl SynSent {
-    pub(crate) const fn new(now: Instant, iss: SeqNum) -> Self {
+    pub(crate) const fn new(now: Instant, iss: SeqNum, syn_text: Option<Box<SynText>>) -> Self {
         Self {
             iss,
             attempt: Attempt::new(now),
+            syn_text,
             write_closed: false,
             read_closed: false,
         }
@@ -173,6 +180,11 @@ impl SynSent {
                 ..Options::default()
             },
         };
+        if let Some(syn_text) = &self.syn_text
+            && !self.attempt.was_repeated()
+        {
+            syn_text.emit(out);
+        }
         true
     }
 }
@@ -194,6 +206,7 @@ impl SynReceived {
             ts_recent: syn.timestamp.unwrap_or(0),
             ts_recent_at: syn.arrived,
             active: false,
+            syn_text: None,
             write_closed: false,
             read_closed: false,
             answers: AnswerLimit::new(),
@@ -269,6 +282,17 @@ impl Env {
             .unwrap_or(WINDOW_SCALE_MAX)
     }
 
+    /// The MSS of a peer whose SYN had this option.
+    pub(crate) fn peer_mss(&self, option: Option<u16>) -> u16 {
+        // RFC 9293 section 3.7.1, MUST-15: without the option, 536 or 1220.
+        let default = if self.tuple.remote.is_ipv4() {
+            536
+        } else {
+            1220
+        };
+        option.unwrap_or(default)
+    }
+
     /// The MSS option of our SYN.
     pub(crate) fn announced_mss(&self) -> u16 {
         self.options
@@ -281,17 +305,8 @@ impl Env {
     /// What bounds the segments that we send: the peer's MSS option, the path, the
     /// application's clamp. Text and TCP options together, in octets.
     pub(crate) fn send_mss(&self, peer_mss: Option<u16>) -> u16 {
-        // RFC 9293 section 3.7.1, MUST-15: without the option, 536 or 1220.
-        let default = if self.tuple.remote.is_ipv4() {
-            536
-        } else {
-            1220
-        };
-        peer_mss
-            .unwrap_or(default)
-            .min(self.options.mss.unwrap_or(u16::MAX))
-            .max(MSS_MIN)
-            .min(self.link.path_mss.max(MSS_MIN))
+        let (clamp, path) = (self.options.mss, self.link.path_mss);
+        bounded_mss(self.peer_mss(peer_mss), clamp, path)
     }
 
     /// Longest text and options that one transmit may have, where the device cuts.
@@ -300,4 +315,17 @@ impl Env {
             .super_segment
             .map(|longest| u32::from(longest).saturating_sub(HEADER_LEN as u32))
     }
+}
+
+impl OpenParams {
+    /// The same before there is a connection, for a peer whose MSS is known from another one.
+    pub(crate) fn send_mss(&self, peer_mss: u16) -> u16 {
+        bounded_mss(peer_mss, self.options.mss, self.link.path_mss)
+    }
+}
+
+fn bounded_mss(peer: u16, clamp: Option<u16>, path: u16) -> u16 {
+    peer.min(clamp.unwrap_or(u16::MAX))
+        .max(MSS_MIN)
+        .min(path.max(MSS_MIN))
 }

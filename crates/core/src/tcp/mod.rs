@@ -14,6 +14,8 @@ mod call;
 mod challenge;
 mod congestion;
 mod connection;
+mod cookies;
+mod fast_open;
 mod handshake;
 mod isn;
 mod loss;
@@ -36,6 +38,8 @@ mod timestamps;
 pub(crate) use arrives::closed::reset_for;
 pub(crate) use arrives::listen::{Listened, listen};
 pub(crate) use connection::{Connection, LinkLimits, OpenParams, Shared};
+pub(crate) use cookies::{Cookies, Known};
+pub(crate) use fast_open::SynText;
 pub(crate) use isn::IsnGenerator;
 pub(crate) use ports::PortHash;
 pub(crate) use segment::{

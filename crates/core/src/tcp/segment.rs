@@ -6,6 +6,7 @@ use core::ops::BitOr;
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
+use switchboard_wire::tcp::FastOpen;
 use switchboard_wire::{Instant, Payload};
 
 use super::seq::SeqNum;
@@ -104,6 +105,8 @@ pub(crate) struct Options {
     pub(crate) timestamps: Option<Timestamps>,
     /// What arrived out of order; the first may be a DSACK (RFC 2883).
     pub(crate) sack: SackBlocks,
+    /// Fast Open (RFC 7413); only on SYN segments.
+    pub(crate) fast_open: Option<FastOpen>,
 }
 
 /// A segment that arrived, checksum verified, for this very connection.

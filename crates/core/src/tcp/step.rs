@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use super::fast_open::Learned;
 use super::segment::Reply;
 use super::time_wait::TimeWait;
 use crate::event::Readiness;
@@ -16,6 +17,8 @@ pub(crate) struct Step {
     pub(crate) reply: Option<Reply>,
     /// What becomes of the connection.
     pub(crate) next: Next,
+    /// What Fast Open has taught us of the peer.
+    pub(crate) learned: Option<Learned>,
 }
 
 /// What becomes of a connection after a step.
@@ -38,6 +41,7 @@ impl Step {
             signal: Readiness::NONE,
             reply: None,
             next: Next::Stay,
+            learned: None,
         }
     }
 

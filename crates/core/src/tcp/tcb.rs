@@ -4,11 +4,13 @@ use alloc::boxed::Box;
 use core::ops::ControlFlow;
 use core::time::Duration;
 
+use bytes::{Buf, Bytes};
 use switchboard_wire::Instant;
 
 use super::challenge::AnswerLimit;
 use super::congestion::{Controller, initial_window};
 use super::connection::Env;
+use super::fast_open::{Learned, SynText};
 use super::handshake::Agreed;
 use super::loss::{Loss, RttEstimator};
 use super::recv::{AckPolicy, Assembler, ReceiveBuffer};
@@ -120,6 +122,28 @@ pub(crate) struct Established {
     pub(crate) recent: Recent,
     pub(crate) write_closed: bool,
     pub(crate) read_closed: bool,
+    pub(crate) syn_text: SynTextSent,
+    /// What Fast Open has taught us.
+    pub(crate) learned: Option<Learned>,
+}
+
+/// Text that went with our SYN (RFC 7413).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SynTextSent {
+    /// Octets of it that were acknowledged with the SYN.
+    pub(crate) acked: u32,
+    /// The rest: to be sent once more.
+    pub(crate) rest: Bytes,
+}
+
+impl SynTextSent {
+    /// Of the SYN numbered `iss`, when `ack` acknowledged it.
+    pub(crate) fn new(iss: SeqNum, with: Option<&SynText>, ack: Option<SeqNum>) -> Self {
+        let mut text = SynText::text(with);
+        let acked = ack.map_or(0, |ack| ack.distance_from(iss + 1));
+        text.advance((acked as usize).min(text.len()));
+        Self { acked, rest: text }
+    }
 }
 
 /// A connection that both ends know of: ESTABLISHED and what comes after it.
@@ -174,6 +198,8 @@ pub(crate) struct Synchronized {
     pub(crate) answers: AnswerLimit,
     /// The last ICMP error: why it timed out, if it does (RFC 5927 section 5.2).
     pub(crate) hint: Option<Unreachable>,
+    /// Text that went with our SYN was acknowledged with it.
+    pub(crate) syn_text_acked: bool,
     pub(crate) counters: Counters,
     /// What became true for the application during this event.
     pub(crate) signal: Readiness,
@@ -182,7 +208,8 @@ pub(crate) struct Synchronized {
 impl Synchronized {
     /// A connection that has just become synchronized.
     pub(crate) fn new(now: Instant, env: &Env, made: &Established) -> Self {
-        let snd_nxt = made.iss + 1;
+        let SynTextSent { acked, rest } = &made.syn_text;
+        let snd_nxt = made.iss + 1 + *acked;
         let rcv_nxt = made.irs + 1;
         let mss = env.send_mss(made.peer_mss);
         let mut rtt = RttEstimator::new(&env.shared.config, made.syn_was_lost);
@@ -197,7 +224,8 @@ impl Synchronized {
             snd: SendSpace {
                 una: snd_nxt,
                 nxt: snd_nxt,
-                max: snd_nxt,
+                // The rest of a SYN's text has left, and may be acknowledged any time.
+                max: snd_nxt + rest.len() as u32,
                 wnd: made.window,
                 wl1: made.wl1,
                 wl2: snd_nxt,
@@ -222,7 +250,7 @@ impl Synchronized {
             probe: None,
             override_sws: false,
             override_cork: false,
-            push: Push::new(made.iss + 1),
+            push: Push::new(snd_nxt),
             buffer: ReceiveBuffer::default(),
             assembler: None,
             dsack: None,
@@ -242,9 +270,18 @@ impl Synchronized {
             sent_at: now,
             answers: AnswerLimit::new(),
             hint: None,
-            counters: Counters::default(),
+            syn_text_acked: *acked > 0,
+            counters: Counters {
+                octets_sent: (*acked).into(),
+                octets_acked: (*acked).into(),
+                ..Counters::default()
+            },
             signal: Readiness::CONNECTED | Readiness::WRITABLE,
         };
+        if !rest.is_empty() {
+            connection.queue.push(rest.clone());
+            connection.push.mark = connection.data_end();
+        }
         if made.write_closed {
             connection.queue_fin();
         }

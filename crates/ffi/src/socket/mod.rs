@@ -4,6 +4,7 @@
 //! `getsockopt` and `setsockopt`, `names` is `getsockname` and `getpeername`.
 
 mod control;
+mod fast_open;
 mod names;
 mod options;
 mod receive;
@@ -61,6 +62,12 @@ pub(crate) enum Tcp {
         id: ListenerId,
         local: SocketAddr,
     },
+    /// Connected as far as the application knows: the SYN leaves with the first octets that it
+    /// sends (`TCP_FASTOPEN_CONNECT`).
+    PutOff {
+        local: Option<SocketAddr>,
+        remote: SocketAddr,
+    },
     /// Connecting, connected, or lost.
     Connection {
         id: TcpId,
@@ -82,6 +89,8 @@ pub(crate) struct Settings {
     /// `SO_LINGER`, where it is on.
     pub(crate) linger: Option<Duration>,
     pub(crate) keep_alive: bool,
+    /// `TCP_FASTOPEN_CONNECT`.
+    pub(crate) fast_open_connect: bool,
     pub(crate) keep_alive_times: switchboard_core::config::KeepAlive,
     /// What `SO_SNDBUF` and `SO_RCVBUF` show.
     pub(crate) send_buffer: usize,
@@ -111,7 +120,7 @@ impl Socket {
             Kind::Tcp(Tcp::Connection { id, .. }) => {
                 poll_bits(host.stack.tcp_readiness(*id).unwrap_or_default())
             }
-            Kind::Udp(None) => libc::POLLOUT | libc::POLLWRNORM,
+            Kind::Tcp(Tcp::PutOff { .. }) | Kind::Udp(None) => libc::POLLOUT | libc::POLLWRNORM,
             Kind::Udp(Some(id)) => poll_bits(host.stack.udp_readiness(*id).unwrap_or_default()),
         }
     }
@@ -242,7 +251,7 @@ impl Drop for SocketHandle {
             };
             // Each is there until now, so that nothing here can fail.
             match socket.kind {
-                Kind::Tcp(Tcp::Idle { .. }) | Kind::Udp(None) => {}
+                Kind::Tcp(Tcp::Idle { .. } | Tcp::PutOff { .. }) | Kind::Udp(None) => {}
                 Kind::Tcp(Tcp::Listening { id, .. }) => {
                     host.disown_listener(id);
                     let _ = host.stack.call_tcp_unlisten(now, id);

@@ -11,7 +11,9 @@ impl SocketHandle {
     pub(crate) fn local_address(&self) -> Result<SocketAddr, Errno> {
         self.with(|socket, host, _| {
             let local = match &socket.kind {
-                Kind::Tcp(Tcp::Idle { local }) => local.unwrap_or(socket.domain.unspecified()),
+                Kind::Tcp(Tcp::Idle { local } | Tcp::PutOff { local, .. }) => {
+                    local.unwrap_or(socket.domain.unspecified())
+                }
                 Kind::Tcp(Tcp::Listening { local, .. }) => *local,
                 Kind::Tcp(Tcp::Connection { id, .. }) => host.stack.tcp_endpoints(*id)?.0,
                 Kind::Udp(None) => socket.domain.unspecified(),

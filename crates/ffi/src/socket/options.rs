@@ -38,6 +38,7 @@ impl Settings {
             send_timeout: None,
             linger: None,
             keep_alive: defaults.keep_alive.is_some(),
+            fast_open_connect: false,
             keep_alive_times: defaults.keep_alive.unwrap_or(KeepAlive {
                 idle: Duration::from_secs(7200),
                 interval: Duration::from_secs(75),
@@ -138,7 +139,7 @@ impl Socket {
         settings.tcp.reuse_port = settings.reuse_port;
         settings.udp.reuse_address = settings.reuse_address || settings.reuse_port;
         match &self.kind {
-            Kind::Tcp(Tcp::Idle { .. }) | Kind::Udp(None) => Ok(()),
+            Kind::Tcp(Tcp::Idle { .. } | Tcp::PutOff { .. }) | Kind::Udp(None) => Ok(()),
             Kind::Tcp(Tcp::Listening { id, .. }) => {
                 Ok(host.stack.set_listener_options(*id, &settings.tcp)?)
             }
@@ -207,6 +208,7 @@ impl Socket {
                 settings.tcp.cork = on;
             }
             libc::TCP_QUICKACK => settings.tcp.quick_ack = on,
+            libc::TCP_FASTOPEN_CONNECT => self.set_fast_open_connect(value)?,
             libc::TCP_MAXSEG => {
                 if !MSS_RANGE.contains(&value) {
                     return Err(Errno::EINVAL);
@@ -400,6 +402,7 @@ impl Socket {
             libc::TCP_NODELAY => settings.tcp.nodelay.into(),
             libc::TCP_CORK => settings.tcp.cork.into(),
             libc::TCP_QUICKACK => settings.tcp.quick_ack.into(),
+            libc::TCP_FASTOPEN_CONNECT => settings.fast_open_connect.into(),
             libc::TCP_MAXSEG => match &self.kind {
                 Kind::Tcp(Tcp::Connection { id, .. }) => int(host.stack.tcp_info(*id)?.send_mss),
                 _ => settings.tcp.mss.unwrap_or(MSS_DEFAULT).into(),

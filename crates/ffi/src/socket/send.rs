@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use switchboard_core::{Readiness, SendError, UdpMeta, UdpSendError};
 
+use super::fast_open::WithSyn;
 use super::tcp::Flow;
 use super::{Kind, Socket, SocketHandle};
 use crate::errno::Errno;
@@ -25,18 +26,18 @@ const HARMLESS: c_int = libc::MSG_NOSIGNAL
     | libc::MSG_CONFIRM
     | libc::MSG_EOR
     | libc::MSG_ZEROCOPY;
-const KNOWN: c_int = HARMLESS | libc::MSG_DONTWAIT | libc::MSG_MORE;
+const KNOWN: c_int = HARMLESS | libc::MSG_DONTWAIT | libc::MSG_MORE | libc::MSG_FASTOPEN;
 
 impl SocketHandle {
     pub(crate) fn send(&self, sending: &Sending<'_>) -> Result<usize, Errno> {
-        // Urgent data is not sent as such (RFC 6093 advises against it); neither is Fast Open.
+        // Urgent data is not sent as such (RFC 6093 advises against it).
         if sending.flags & !KNOWN != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
         let is_udp = self.with(|socket, _, _| Ok(matches!(socket.kind, Kind::Udp(_))))?;
         if is_udp {
-            // Datagrams are not put together of several calls.
-            if sending.flags & libc::MSG_MORE != 0 {
+            // Datagrams are not put together of several calls, and open nothing.
+            if sending.flags & (libc::MSG_MORE | libc::MSG_FASTOPEN) != 0 {
                 return Err(Errno::EOPNOTSUPP);
             }
             self.send_datagram(sending)
@@ -49,7 +50,12 @@ impl SocketHandle {
         let is_once = sending.flags & libc::MSG_DONTWAIT != 0;
         let more = sending.flags & libc::MSG_MORE != 0;
         let all = sending.source.len();
-        let mut sent = 0;
+        let mut sent = match self.send_with_syn(sending)? {
+            WithSyn::Left(taken) => return Ok(taken),
+            WithSyn::Connected(taken) if taken == all => return Ok(taken),
+            WithSyn::Connected(taken) => taken,
+            WithSyn::NothingToOpen => 0,
+        };
         let result = self.wait(is_once, Socket::send_deadline, |socket, host, now| {
             let id = match socket.flow(host) {
                 Flow::Open(id) => id,

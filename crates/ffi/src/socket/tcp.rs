@@ -4,6 +4,7 @@
 use std::ffi::c_int;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use switchboard_core::{
     ConnectError, Instant, Lost, Readiness, Shutdown, State as TcpState, TcpId,
 };
@@ -39,6 +40,7 @@ impl Socket {
                     Flow::Connecting
                 }
             }
+            Kind::Tcp(Tcp::PutOff { .. }) => Flow::Connecting,
             _ => Flow::None,
         }
     }
@@ -147,7 +149,9 @@ impl SocketHandle {
                 Kind::Tcp(Tcp::Idle { local }) => local,
                 // Linux changes the backlog; ours stays as it was.
                 Kind::Tcp(Tcp::Listening { .. }) => return Ok(()),
-                Kind::Tcp(Tcp::Connection { .. }) => return Err(Errno::EINVAL),
+                Kind::Tcp(Tcp::Connection { .. } | Tcp::PutOff { .. }) => {
+                    return Err(Errno::EINVAL);
+                }
                 Kind::Udp(_) => return Err(Errno::EOPNOTSUPP),
             };
             let local = local.unwrap_or(socket.domain.unspecified());
@@ -213,7 +217,7 @@ impl Socket {
     /// Where it is bound, as far as others have to know.
     fn bound(&self) -> Option<SocketAddr> {
         match &self.kind {
-            Kind::Tcp(Tcp::Idle { local }) => *local,
+            Kind::Tcp(Tcp::Idle { local } | Tcp::PutOff { local, .. }) => *local,
             Kind::Tcp(Tcp::Listening { local, .. }) => Some(*local),
             Kind::Tcp(Tcp::Connection { bound, .. }) => *bound,
             Kind::Udp(_) => None,
@@ -235,15 +239,36 @@ fn shares(mine: &Settings, other: &Socket) -> bool {
         || (mine.reuse_port && theirs.reuse_port)
 }
 
+/// What `connect` has begun.
+enum Begun {
+    /// Nothing: the first send does (`TCP_FASTOPEN_CONNECT`).
+    PutOff,
+    /// An attempt that goes on by itself.
+    GoesOn,
+    /// An attempt that the call waits for.
+    Waits,
+}
+
 /// connect(2) of a stream.
 impl SocketHandle {
     pub(super) fn connect_tcp(&self, remote: SocketAddr) -> Result<(), Errno> {
-        let is_once = self.with(|socket, host, now| {
+        let begun = self.with(|socket, host, now| {
             let remote = socket.domain.check(remote)?;
+            let puts_off = socket.puts_off(host, now, remote);
             match socket.kind {
+                Kind::Tcp(Tcp::Idle { local }) if puts_off => {
+                    socket.kind = Kind::Tcp(Tcp::PutOff { local, remote });
+                    return Ok(Begun::PutOff);
+                }
                 Kind::Tcp(Tcp::Idle { local }) => {
                     let options = &socket.settings.tcp;
-                    let id = host.stack.call_tcp_connect(now, local, remote, options)?;
+                    let id = if socket.settings.fast_open_connect {
+                        let mut none = Bytes::new();
+                        let stack = &mut host.stack;
+                        stack.call_tcp_fast_open(now, local, remote, options, &mut none)?
+                    } else {
+                        host.stack.call_tcp_connect(now, local, remote, options)?
+                    };
                     host.own_tcp(id, self.key);
                     let bound = local;
                     socket.kind = Kind::Tcp(Tcp::Connection {
@@ -252,22 +277,35 @@ impl SocketHandle {
                         bound,
                     });
                 }
-                Kind::Tcp(Tcp::Listening { .. }) => return Err(Errno::EISCONN),
-                Kind::Tcp(Tcp::Connection { is_told: true, .. }) => return Err(Errno::EISCONN),
+                Kind::Tcp(
+                    Tcp::Listening { .. }
+                    | Tcp::PutOff { .. }
+                    | Tcp::Connection { is_told: true, .. },
+                ) => return Err(Errno::EISCONN),
                 Kind::Tcp(Tcp::Connection { .. }) => {
                     let is_under_way = matches!(socket.flow(host), super::tcp::Flow::Connecting);
                     if socket.settings.is_nonblocking && is_under_way {
                         return Err(Errno::EALREADY);
                     }
-                    return Ok(false);
+                    return Ok(Begun::Waits);
                 }
                 Kind::Udp(_) => return Err(Errno::EINVAL),
             }
-            Ok(socket.settings.is_nonblocking)
+            Ok(if socket.settings.is_nonblocking {
+                Begun::GoesOn
+            } else {
+                Begun::Waits
+            })
         })?;
-        if is_once {
-            return Err(Errno::EINPROGRESS);
+        match begun {
+            Begun::PutOff => Ok(()),
+            Begun::GoesOn => Err(Errno::EINPROGRESS),
+            Begun::Waits => self.wait_until_connected(),
         }
+    }
+
+    /// Until the attempt has come to an end.
+    pub(super) fn wait_until_connected(&self) -> Result<(), Errno> {
         self.wait(false, Socket::send_deadline, |socket, host, now| {
             socket.connected(host, now)
         })
@@ -337,6 +375,10 @@ impl SocketHandle {
         self.with(|socket, host, now| {
             match socket.kind {
                 Kind::Tcp(Tcp::Idle { .. }) => return Err(Errno::ENOTCONN),
+                // As Linux: nothing has begun, and nothing will.
+                Kind::Tcp(Tcp::PutOff { local, .. }) => {
+                    socket.kind = Kind::Tcp(Tcp::Idle { local });
+                }
                 Kind::Tcp(Tcp::Listening { id, local }) => {
                     if how == Shutdown::Write {
                         return Ok(());

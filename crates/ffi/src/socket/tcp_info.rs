@@ -17,6 +17,7 @@ const LEN: usize = 280;
 const TIMESTAMPS: u8 = 1;
 const SACK: u8 = 2;
 const WINDOW_SCALE: u8 = 4;
+const SYN_DATA: u8 = 32;
 
 /// The number that Linux shows for a state (`include/net/tcp_states.h`).
 fn number(state: State) -> u8 {
@@ -62,6 +63,7 @@ impl Socket {
                 return Ok(layout(&host.stack.tcp_info(*id)?));
             }
             Kind::Tcp(Tcp::Listening { .. }) => state = State::Listen,
+            Kind::Tcp(Tcp::PutOff { .. }) => state = State::SynSent,
             Kind::Tcp(Tcp::Idle { .. }) | Kind::Udp(_) => {}
         }
         let mut nothing = vec![0; LEN];
@@ -82,6 +84,7 @@ fn layout(info: &TcpInfo) -> Vec<u8> {
         (info.timestamps, TIMESTAMPS),
         (info.sack, SACK),
         (info.window_scale.is_some(), WINDOW_SCALE),
+        (info.syn_text_acked, SYN_DATA),
     ];
     let options = flags
         .iter()

@@ -20,6 +20,8 @@
 //! | Line | Means |
 //! |---|---|
 //! | `app connect` | opens to the peer's port 80 |
+//! | `app connect fast`, `app connect fast N` | the same with Fast Open: without text, or N octets of which all go with the SYN |
+//! | `app connect fast N takes M` | of which only M go |
 //! | `app listen`, `app accept` | on our port 80; the peer calls from port 40000 |
 //! | `app send N` | hands over N octets, all of which are taken |
 //! | `app send N takes M` | of which only M are taken |
@@ -95,6 +97,7 @@ enum Step {
 #[derive(Clone, Debug, PartialEq)]
 enum Call {
     Connect,
+    FastOpen { octets: usize, taken: usize },
     Listen { backlog: usize },
     Accept,
     Send { octets: usize, taken: usize },

@@ -97,6 +97,18 @@ fn app(what: &str) -> Result<Step, String> {
     let words: Vec<&str> = object.split_whitespace().collect();
     let call = match (verb, &words[..]) {
         ("connect", []) => Call::Connect,
+        ("connect", ["fast"]) => Call::FastOpen {
+            octets: 0,
+            taken: 0,
+        },
+        ("connect", ["fast", octets]) => Call::FastOpen {
+            octets: number(octets)?,
+            taken: number(octets)?,
+        },
+        ("connect", ["fast", octets, "takes", taken]) => Call::FastOpen {
+            octets: number(octets)?,
+            taken: number(taken)?,
+        },
         ("listen", []) => Call::Listen { backlog: 16 },
         ("listen", [backlog]) => Call::Listen {
             backlog: named(backlog, "backlog")?,

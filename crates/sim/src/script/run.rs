@@ -226,6 +226,7 @@ impl<'a> Runner<'a> {
     fn call(&mut self, call: &Call) -> Result<(), String> {
         match call {
             Call::Connect => self.connect(),
+            Call::FastOpen { octets, taken } => self.fast_open(*octets, *taken),
             Call::Listen { backlog } => self.listen(*backlog),
             Call::Accept => self.accept(),
             Call::Bind(port) => self.bind(*port),
@@ -252,6 +253,21 @@ impl<'a> Runner<'a> {
         self.connection = Some(id);
         (self.sent, self.received) = (0, 0);
         Ok(())
+    }
+
+    fn fast_open(&mut self, octets: usize, claimed: usize) -> Result<(), String> {
+        let mut data = OURS.octets(0, octets);
+        let (us, options) = (Some(self.us), &self.settings.options);
+        let id = self
+            .stack
+            .call_tcp_fast_open(self.now, us, self.peer, options, &mut data)
+            .map_err(|error| format!("{error:?}"))?;
+        let taken = octets - data.len();
+        self.connection = Some(id);
+        (self.sent, self.received) = (taken as u64, 0);
+        (taken == claimed)
+            .then_some(())
+            .ok_or_else(|| format!("{taken} taken"))
     }
 
     fn listen(&mut self, backlog: usize) -> Result<(), String> {

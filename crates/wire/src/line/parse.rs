@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use crate::line::tcp::{TcpLine, TimestampsShown};
 use crate::tcp::flags::UnknownFlag;
-use crate::tcp::{Flags, SackBlocks, Timestamps};
+use crate::tcp::{FastOpen, Flags, SackBlocks, Timestamps};
 
 /// What kept a text from being a TCP line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum LineError {
     Sack,
     /// `ts=` is not followed by `VALUE/ECHO`.
     Timestamps,
+    /// `tfo=` is not followed by a cookie: 4 to 16 octets in hexadecimal, an even number.
+    Cookie,
 }
 
 impl fmt::Display for LineError {
@@ -29,12 +31,13 @@ impl fmt::Display for LineError {
         match self {
             Self::Empty => f.write_str("a TCP line starts with its flags, such as SYN|ACK"),
             Self::Flags => UnknownFlag.fmt(f),
-            Self::UnknownWord => {
-                f.write_str("words are seq= ack= len= win= urg= mss= wscale= sack sack= ts ts=")
-            }
+            Self::UnknownWord => f.write_str(
+                "words are seq= ack= len= win= urg= mss= wscale= sack sack= ts ts= tfo tfo=",
+            ),
             Self::Number => f.write_str("not a number, or too large for its field"),
             Self::Sack => f.write_str("SACK blocks are sack=LEFT-RIGHT,LEFT-RIGHT, at most four"),
             Self::Timestamps => f.write_str("timestamps are ts=VALUE/ECHO"),
+            Self::Cookie => f.write_str("a Fast Open cookie is 4 to 16 octets, an even number"),
         }
     }
 }
@@ -68,6 +71,7 @@ impl TcpLine {
         match word.split_once('=') {
             None if word == "sack" => self.sack_permitted = true,
             None if word == "ts" => self.timestamps = TimestampsShown::Present,
+            None if word == "tfo" => self.fast_open = Some(FastOpen::Request),
             Some(("seq", value)) => self.seq = Some(relative(value)?),
             Some(("ack", value)) => self.ack = Some(relative(value)?),
             Some(("len", value)) => self.len = number(value)?,
@@ -77,6 +81,10 @@ impl TcpLine {
             Some(("wscale", value)) => self.window_scale = Some(number(value)?),
             Some(("sack", value)) => self.sack = blocks(value)?,
             Some(("ts", value)) => self.timestamps = TimestampsShown::Values(timestamps(value)?),
+            Some(("tfo", value)) => {
+                let cookie = value.parse().map_err(|_| LineError::Cookie)?;
+                self.fast_open = Some(FastOpen::Cookie(cookie));
+            }
             _ => return Err(LineError::UnknownWord),
         }
         Ok(())

@@ -119,6 +119,7 @@ impl Relative {
             mss: options.mss,
             window_scale: options.window_scale,
             sack_permitted: options.sack_permitted,
+            fast_open: options.fast_open,
             timestamps,
             sack: options
                 .sack

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt::{self, Write};
 
-use crate::tcp::{Flags, SackBlocks, Timestamps};
+use crate::tcp::{FastOpen, Flags, SackBlocks, Timestamps};
 
 /// How wide the columns of a TCP line are, and where a note behind it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub struct TcpLine {
     pub timestamps: TimestampsShown,
     /// `sack=301-401,501-601`, relative to the other side's first number.
     pub sack: SackBlocks,
+    /// `tfo`, where a SYN asks for a Fast Open cookie; `tfo=0123456789abcdef`, where one goes along.
+    pub fast_open: Option<FastOpen>,
 }
 
 impl TcpLine {
@@ -109,6 +111,7 @@ impl TcpLine {
             && agrees(self.mss, actual.mss)
             && agrees(self.window_scale, actual.window_scale)
             && (!self.sack_permitted || actual.sack_permitted)
+            && agrees(self.fast_open, actual.fast_open)
             && (self.sack.is_empty() || self.sack == actual.sack)
             && timestamps
     }
@@ -208,6 +211,10 @@ impl TcpLine {
                 gap(line);
                 write!(line, "ts={value}/{echo}")?;
             }
+        }
+        if let Some(fast_open) = self.fast_open {
+            gap(line);
+            write!(line, "{fast_open}")?;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! TCP options: MSS (RFC 9293 section 3.7.1), window scale and timestamps (RFC 7323),
-//! selective acknowledgement (RFC 2018).
+//! selective acknowledgement (RFC 2018), Fast Open (RFC 7413).
 
 use core::ops::Deref;
 
 use crate::output::Output;
+use crate::tcp::fast_open::FastOpen;
 
 /// Octets that options can take.
 pub const OPTIONS_MAX: usize = 40;
@@ -19,6 +20,7 @@ const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
+const FAST_OPEN: u8 = 34;
 
 /// The timestamps option (RFC 7323 section 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -110,6 +112,8 @@ pub struct TcpOptions {
     pub timestamps: Option<Timestamps>,
     /// What the sender has received out of order.
     pub sack: SackBlocks,
+    /// Fast Open.
+    pub fast_open: Option<FastOpen>,
 }
 
 impl TcpOptions {
@@ -120,6 +124,7 @@ impl TcpOptions {
         sack_permitted: false,
         timestamps: None,
         sack: SackBlocks::new(),
+        fast_open: None,
     };
 
     /// Reads the option part of a header.
@@ -129,8 +134,9 @@ impl TcpOptions {
     /// header) ends the list, as in Linux. RFC 9293 section 3.1 (MUST-7) asks for readiness
     /// and leaves the manner open. Of a repeated option the last one counts.
     ///
-    /// MSS, window scale and SACK-permitted mean something on a SYN only (RFC 9293 section
-    /// 3.7.1, RFC 7323 section 2.2, RFC 2018 section 2): elsewhere they are skipped.
+    /// MSS, window scale, SACK-permitted and Fast Open mean something on a SYN only (RFC 9293
+    /// section 3.7.1, RFC 7323 section 2.2, RFC 2018 section 2, RFC 7413 section 4.1.1):
+    /// elsewhere they are skipped.
     #[must_use]
     pub fn parse(octets: &[u8], is_syn: bool) -> Self {
         // Nearly every segment of a connection with timestamps: RFC 7323 appendix A.
@@ -179,6 +185,9 @@ impl TcpOptions {
                     echo: u32::from_be_bytes([e0, e1, e2, e3]),
                 });
             }
+            (FAST_OPEN, data) if is_syn => {
+                self.fast_open = FastOpen::parse(data).or(self.fast_open);
+            }
             (SACK, data) if !is_syn => {
                 let (blocks, rest) = data.as_chunks::<8>();
                 if rest.is_empty() {
@@ -213,7 +222,7 @@ impl TcpOptions {
     /// SACK blocks that a header with these other options has room for.
     #[must_use]
     pub const fn sack_room(&self) -> usize {
-        (OPTIONS_MAX - self.fixed_len() - 4) / 8
+        OPTIONS_MAX.saturating_sub(self.fixed_len() + 4) / 8
     }
 
     fn sack_that_fit(&self) -> usize {
@@ -230,7 +239,11 @@ impl TcpOptions {
             (false, true) => 4,
             (false, false) => 0,
         };
-        mss + scale + rest
+        let fast_open = match &self.fast_open {
+            Some(option) => (2 + option.data_len()).next_multiple_of(4),
+            None => 0,
+        };
+        mss + scale + rest + fast_open
     }
 
     /// Appends the options, each aligned to 4 octets (RFC 7323 appendix A). Blocks beyond the
@@ -253,6 +266,13 @@ impl TcpOptions {
         }
         if let Some(shift) = self.window_scale {
             out.put(&[NOP, WINDOW_SCALE, 3, shift.min(WINDOW_SCALE_MAX)]);
+        }
+        if let Some(fast_open) = &self.fast_open {
+            let len = 2 + fast_open.data_len();
+            out.put(&[FAST_OPEN, len as u8]);
+            out.put(fast_open.data());
+            let padding = len.next_multiple_of(4) - len;
+            out.put([NOP; 3].get(..padding).unwrap_or_default());
         }
         let blocks = self.sack_that_fit();
         if blocks > 0 {

@@ -15,7 +15,9 @@ use switchboard_wire::ipv4::Ipv4Header;
 use switchboard_wire::ipv6::Ipv6Header;
 use switchboard_wire::offload;
 use switchboard_wire::packet::PartialChecksum;
-use switchboard_wire::tcp::{self, Flags, SackBlocks, TcpHeader, TcpOptions, Timestamps};
+use switchboard_wire::tcp::{
+    self, FastOpen, FastOpenCookie, Flags, SackBlocks, TcpHeader, TcpOptions, Timestamps,
+};
 use switchboard_wire::udp::{self, UdpHeader};
 use switchboard_wire::{IpProtocol, Transmit};
 
@@ -53,6 +55,17 @@ pub(crate) fn pairs() -> impl Strategy<Value = Pair> {
     ]
 }
 
+/// A request, or a cookie of any length that there can be.
+pub(crate) fn fast_opens() -> impl Strategy<Value = FastOpen> {
+    prop_oneof![
+        Just(FastOpen::Request),
+        (vec(any::<u8>(), 16), 2usize..=8).prop_map(|(octets, pairs)| {
+            let cookie = FastOpenCookie::new(&octets[..2 * pairs]);
+            FastOpen::Cookie(cookie.expect("4 to 16 octets, an even number"))
+        }),
+    ]
+}
+
 /// Options as one header can carry them: those of a SYN, or those of any other segment.
 pub(crate) fn tcp_options(is_syn: bool) -> impl Strategy<Value = TcpOptions> {
     let timestamps = proptest::option::of(
@@ -64,7 +77,8 @@ pub(crate) fn tcp_options(is_syn: bool) -> impl Strategy<Value = TcpOptions> {
         any::<bool>(),
     );
     let blocks = vec(any::<(u32, u32)>(), 0..=4);
-    (timestamps, syn, blocks).prop_map(move |(timestamps, syn, blocks)| {
+    let fast_open = proptest::option::of(fast_opens());
+    (timestamps, syn, blocks, fast_open).prop_map(move |(timestamps, syn, blocks, fast_open)| {
         let (mss, window_scale, sack_permitted) = if is_syn { syn } else { (None, None, false) };
         let mut options = TcpOptions {
             mss,
@@ -72,6 +86,7 @@ pub(crate) fn tcp_options(is_syn: bool) -> impl Strategy<Value = TcpOptions> {
             sack_permitted,
             timestamps,
             sack: SackBlocks::new(),
+            fast_open: fast_open.filter(|_| is_syn),
         };
         if !is_syn {
             options.sack = blocks.into_iter().take(options.sack_room()).collect();

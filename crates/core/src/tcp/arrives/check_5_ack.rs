@@ -67,6 +67,9 @@ impl Synchronized {
         let text = (acked as usize).min(self.queue.len());
         self.fin_acked |= self.fin_queued && acked as usize > text;
         self.queue.release(text);
+        // A window probe's octet, or text of our SYN: sent, and SND.NXT stayed before it.
+        let text_end = self.snd.una + text as u32;
+        self.counters.octets_sent += u64::from(text_end.since(self.snd.nxt));
         self.snd.una = ack;
         self.snd.nxt = self.snd.nxt.later(ack);
         // Marks that stay behind would, 2^31 octets later, seem to lie ahead.

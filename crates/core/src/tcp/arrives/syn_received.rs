@@ -5,9 +5,11 @@ use alloc::boxed::Box;
 use switchboard_wire::Instant;
 
 use crate::tcp::connection::Env;
+use crate::tcp::fast_open::SynText;
 use crate::tcp::handshake::SynReceived;
 use crate::tcp::segment::{Reply, Segment};
-use crate::tcp::tcb::Established;
+use crate::tcp::seq::SeqNum;
+use crate::tcp::tcb::{Established, SynTextSent};
 use crate::tcp::timestamps::Recent;
 
 /// What a segment means to a connection whose SYN|ACK was not acknowledged yet.
@@ -41,7 +43,7 @@ impl SynReceived {
                 Received::Stay(None)
             };
         }
-        let acknowledges = segment.ack == Some(self.snd_nxt());
+        let acknowledges = segment.ack.is_some_and(|ack| self.is_acknowledged_by(ack));
         if segment.flags.syn() && segment.seq == self.irs {
             if acknowledges {
                 // The other half of a simultaneous open (RFC 9293 section 3.5, figure 8).
@@ -91,6 +93,12 @@ impl SynReceived {
         }))
     }
 
+    /// Whether `ack` acknowledges our SYN, and any part of the text that went with it.
+    fn is_acknowledged_by(&self, ack: SeqNum) -> bool {
+        let text = SynText::text_len(self.syn_text.as_deref());
+        ack.is_at_or_after(self.snd_nxt()) && ack.is_at_or_before(self.snd_nxt() + text as u32)
+    }
+
     fn established(&self, segment: &Segment) -> Established {
         // RFC 7323 section 2.2: the window of a segment with SYN is not scaled.
         let scale = if segment.flags.syn() {
@@ -110,6 +118,8 @@ impl SynReceived {
             recent: self.recent(),
             write_closed: self.write_closed,
             read_closed: self.read_closed,
+            syn_text: SynTextSent::new(self.iss, self.syn_text.as_deref(), segment.ack),
+            learned: None,
         }
     }
 }

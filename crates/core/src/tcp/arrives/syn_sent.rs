@@ -8,7 +8,7 @@ use crate::tcp::challenge::AnswerLimit;
 use crate::tcp::connection::Env;
 use crate::tcp::handshake::{Agreed, Attempt, SynReceived, SynSent};
 use crate::tcp::segment::{Reply, Segment};
-use crate::tcp::tcb::Established;
+use crate::tcp::tcb::{Established, SynTextSent};
 use crate::tcp::timestamps::Recent;
 
 /// What an answer to our SYN means.
@@ -26,11 +26,12 @@ pub(crate) enum Opened {
 
 impl SynSent {
     /// The checks of section 3.10.7.3, in the RFC's order.
-    pub(crate) fn on_segment(self, now: Instant, env: &Env, segment: &Segment) -> Opened {
-        // First, the ACK bit: only SYN was sent, so only one number acknowledges it.
+    pub(crate) fn on_segment(&mut self, now: Instant, env: &Env, segment: &Segment) -> Opened {
+        // First, the ACK bit: a range, as text may have gone with the SYN (RFC 7413 section
+        // 4.2.2).
         let ack_acceptable = match segment.ack {
             None => false,
-            Some(ack) if ack == self.iss + 1 => true,
+            Some(ack) if ack.is_after(self.iss) && ack.is_at_or_before(self.snd_nxt()) => true,
             Some(_) if segment.flags.rst() => return Opened::Stay(None),
             Some(ack) => return Opened::Stay(Some(Reply::reset(ack))),
         };
@@ -61,7 +62,7 @@ impl SynSent {
         )
     }
 
-    fn established(self, env: &Env, segment: &Segment) -> Established {
+    fn established(&self, env: &Env, segment: &Segment) -> Established {
         Established {
             iss: self.iss,
             irs: segment.seq,
@@ -78,10 +79,12 @@ impl SynSent {
             },
             write_closed: self.write_closed,
             read_closed: self.read_closed,
+            syn_text: SynTextSent::new(self.iss, self.syn_text.as_deref(), segment.ack),
+            learned: self.learned(env, segment),
         }
     }
 
-    fn open_simultaneously(self, now: Instant, env: &Env, segment: &Segment) -> SynReceived {
+    fn open_simultaneously(&mut self, now: Instant, env: &Env, segment: &Segment) -> SynReceived {
         SynReceived {
             iss: self.iss,
             irs: segment.seq,
@@ -91,6 +94,7 @@ impl SynSent {
             ts_recent: segment.options.timestamps.map_or(0, |stamps| stamps.value),
             ts_recent_at: segment.arrived,
             active: true,
+            syn_text: self.syn_text.take(),
             write_closed: self.write_closed,
             read_closed: self.read_closed,
             answers: AnswerLimit::new(),

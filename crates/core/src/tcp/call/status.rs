@@ -10,6 +10,8 @@ use crate::socket::State;
 use crate::stats::TcpInfo;
 use crate::tcp::congestion::CongestionController;
 use crate::tcp::connection::{Connection, Ended, Env, Machine};
+use crate::tcp::fast_open::SynText;
+use crate::tcp::handshake::{SynReceived, SynSent};
 use crate::tcp::segment::{FourTuple, HEADER_LEN};
 use crate::tcp::tcb::Synchronized;
 
@@ -61,7 +63,10 @@ impl Connection {
     /// Octets of memory that its queues pin: for the stack's own bound.
     pub(crate) fn pinned(&self) -> usize {
         match &self.machine {
-            Machine::SynSent(_) | Machine::SynReceived(_) => 0,
+            Machine::SynSent(SynSent { syn_text, .. })
+            | Machine::SynReceived(SynReceived { syn_text, .. }) => {
+                SynText::text_len(syn_text.as_deref())
+            }
             Machine::Synchronized(connection) => connection.pinned(),
             Machine::Ended(ended) => ended.buffer.charged(),
         }
@@ -93,6 +98,7 @@ impl Connection {
             window_scale: None,
             timestamps: false,
             sack: false,
+            syn_text_acked: false,
             announced_mss: self.env.announced_mss().into(),
             path_mtu: self.env.path_mtu(),
         };
@@ -161,6 +167,7 @@ impl Synchronized {
             .then_some((agreed.receive_scale, agreed.send_scale));
         info.timestamps = agreed.timestamps;
         info.sack = agreed.sack;
+        info.syn_text_acked = self.syn_text_acked;
     }
 }
 

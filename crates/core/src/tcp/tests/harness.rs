@@ -1,6 +1,7 @@
 //! Two ways to drive connections: a [`Pair`] joined by a link that a test controls, and a
 //! [`Solo`] whose peer is written by hand, segment by segment.
 
+use std::boxed::Box;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -15,6 +16,7 @@ use switchboard_wire::Instant;
 use crate::config::{TcpConfig, TcpOptions};
 use crate::event::Readiness;
 use crate::tcp::connection::Machine;
+use crate::tcp::fast_open::Learned;
 use crate::tcp::segment::{Header, Reply};
 use crate::tcp::tcb::Synchronized;
 use crate::tcp::*;
@@ -114,6 +116,8 @@ pub(super) struct End {
     pub(super) over: bool,
     pub(super) signals: Readiness,
     pub(super) sent: u64,
+    /// What Fast Open has taught.
+    pub(super) learned: Option<Learned>,
     outbox: Vec<Wire>,
 }
 
@@ -126,6 +130,7 @@ impl End {
             over: false,
             signals: Readiness::NONE,
             sent: 0,
+            learned: None,
             outbox: Vec::new(),
         }
     }
@@ -143,6 +148,7 @@ impl End {
 
     pub(super) fn absorb(&mut self, step: Step) {
         self.signals |= step.signal;
+        self.learned = step.learned.or(self.learned);
         if let Some(reply) = step.reply {
             self.outbox.push(Wire::reply(reply));
         }
@@ -201,13 +207,13 @@ impl End {
                 if !got {
                     break;
                 }
-                let mut text = Vec::new();
-                for slice in &out.payload {
-                    text.extend_from_slice(slice);
-                }
+                let text = match &out.payload[..] {
+                    [slice] => slice.clone(),
+                    slices => slices.concat().into(),
+                };
                 wires.push(Wire {
                     header: out.header.clone(),
-                    text: text.into(),
+                    text,
                     segment_size: out.segment_size,
                     retransmission: out.retransmission,
                 });
@@ -266,15 +272,13 @@ pub(super) struct Pair {
     pub(super) keep_log: bool,
 }
 
-use std::boxed::Box;
-
 impl Pair {
     /// `a` has opened to `b`, which listens; the link takes 10 ms.
     pub(super) fn opening(a: &Setup, b: &Setup) -> Self {
         let delay = 10 * MS;
         let now = Instant::from_millis(1_000);
         let mut end_a = End::new(a.params(true));
-        end_a.connection = Some(Connection::open(now, end_a.params.clone()));
+        end_a.connection = Some(Connection::open(now, end_a.params.clone(), None));
         Self {
             now,
             a: end_a,
@@ -520,10 +524,15 @@ impl Peer {
 impl Solo {
     /// An active open whose SYN has left.
     pub(super) fn opening(setup: &Setup) -> (Self, Wire) {
+        Self::opening_with(setup, None)
+    }
+
+    /// The same with something in the SYN.
+    pub(super) fn opening_with(setup: &Setup, with: Option<Box<SynText>>) -> (Self, Wire) {
         let params = setup.params(true);
         let now = Instant::from_millis(1_000);
         let mut end = End::new(params.clone());
-        end.connection = Some(Connection::open(now, params));
+        end.connection = Some(Connection::open(now, params, with));
         let mut solo = Self {
             now,
             end,

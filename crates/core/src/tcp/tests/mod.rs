@@ -6,6 +6,7 @@ mod harness;
 mod close;
 mod congestion;
 mod data_path;
+mod fast_open;
 mod loss;
 mod memory;
 mod open;

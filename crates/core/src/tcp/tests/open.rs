@@ -31,7 +31,7 @@ fn three_segments_open_a_connection() {
 fn both_may_open_at_once() {
     let mut pair = Pair::opening(&Setup::default(), &Setup::default());
     let params = pair.b.params.clone();
-    pair.b.connection = Some(Connection::open(pair.now, params));
+    pair.b.connection = Some(Connection::open(pair.now, params, None));
     pair.run(Duration::from_secs(1));
     assert_eq!(pair.a.connection().state(), State::Established);
     assert_eq!(pair.b.connection().state(), State::Established);

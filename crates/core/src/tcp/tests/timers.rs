@@ -254,7 +254,7 @@ fn the_clock_wraps_without_harm() {
     }
     pair.now = start;
     let params = pair.a.params.clone();
-    pair.a.connection = Some(Connection::open(start, params));
+    pair.a.connection = Some(Connection::open(start, params, None));
     pair.run(100 * MS);
     let mut fate = super::harness::Dice(3);
     pair.link = Box::new(move |_, _, _| {
