@@ -212,7 +212,13 @@ fn non_blocking_it_says_what_left_with_the_syn() {
     fails(send_to(fd, b"hello", MSG_FASTOPEN, 80), libc::EINPROGRESS);
     assert_eq!(next(&seen), Seen::Syn(Some(FastOpen::Request), Vec::new()));
 
-    warm(stack, &seen);
+    // Its answer brings the cookie.
+    let mut entry = libc::pollfd {
+        fd,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    assert_eq!(unsafe { sb_poll(&raw mut entry, 1, 20_000) }, 1);
     let fd = stream(stack);
     non_blocking(fd);
     assert_eq!(send_to(fd, &data(3000), MSG_FASTOPEN, 80), 1160);

@@ -34,7 +34,7 @@ impl SocketHandle {
         let is_once = sending.flags & libc::MSG_DONTWAIT != 0;
         let opened = self.with(|socket, host, now| {
             let is_once = is_once || socket.settings.is_nonblocking;
-            let Some((local, remote)) = socket.to_be_opened(host, sending, is_once)? else {
+            let Some((local, remote)) = socket.opens(host, sending, is_once)? else {
                 return Ok(None);
             };
             let taken = socket.fast_open(self.key, host, now, local, remote, &sending.source)?;
@@ -58,7 +58,7 @@ impl SocketHandle {
 
 impl Socket {
     /// From where to where such a call opens a connection, if it does.
-    fn to_be_opened(
+    fn opens(
         &mut self,
         host: &Host,
         sending: &Sending<'_>,
