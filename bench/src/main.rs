@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 
 mod load;
+mod plot;
 mod run;
 mod stack;
 mod table;
+mod truth;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,13 +28,21 @@ struct Flags {
 
 #[derive(Subcommand)]
 enum Command {
-    /// `switchboard run` beside pasta, slirp4netns and the bare kernel.
+    /// `switchboard run` beside other rootless networks and the bare kernel.
     Run(run::Flags),
     /// Two stacks back to back in memory.
     Stack(stack::Flags),
+    /// What a program is told under each launcher, beside the bare kernel's answers.
+    Truth(truth::Flags),
     /// What runs inside the networks that are measured.
     #[command(hide = true)]
     Load(load::Flags),
+    /// What asks inside the networks that are tried.
+    #[command(hide = true)]
+    Probe(truth::probe::Flags),
+    /// What answers outside of them.
+    #[command(hide = true)]
+    Outside,
 }
 
 /// Where the figures go besides the terminal.
@@ -47,7 +57,10 @@ fn main() -> ExitCode {
     let result = match Flags::parse().command {
         Command::Run(flags) => run::run(&flags),
         Command::Stack(flags) => stack::run(&flags),
+        Command::Truth(flags) => truth::run(&flags),
         Command::Load(flags) => load::run(&flags).map_err(|error| error.to_string()),
+        Command::Probe(flags) => truth::probe::run(&flags).map_err(|error| error.to_string()),
+        Command::Outside => truth::server::run().map_err(|error| error.to_string()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

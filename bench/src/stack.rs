@@ -12,7 +12,7 @@ use bytes::Bytes;
 use switchboard_core::{Stack, TcpId, TcpOptions, UdpId, UdpMeta, UdpOptions};
 
 use self::link::{Link, address};
-use crate::table::{Figures, Table};
+use crate::table::{Better, Figures, Row as Shown, Table};
 
 /// How to run it.
 #[derive(clap::Args)]
@@ -60,7 +60,16 @@ pub(crate) fn run(flags: &Flags) -> Result<(), String> {
     eprint!("\r\x1b[K");
     let mut table = Table::new(names);
     for (row, figures) in rows.iter().zip(figures) {
-        table.push(&row.title, figures);
+        let better = match row.title.ends_with("ns per datagram") {
+            true => Better::Less,
+            false => Better::More,
+        };
+        let shown = Shown {
+            key: row.title.clone(),
+            title: row.title.clone(),
+            better,
+        };
+        table.push(shown, figures);
     }
     println!("{}", table.render("switchboard"));
     match &flags.output.json {

@@ -22,10 +22,26 @@ impl Figures {
     }
 }
 
+/// Which way is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    More,
+    Less,
+}
+
+/// What a row shows.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// By which it is found.
+    pub(crate) key: String,
+    pub(crate) title: String,
+    pub(crate) better: Better,
+}
+
 /// Rows of figures.
 pub(crate) struct Table {
-    columns: Vec<String>,
-    rows: Vec<(String, Figures)>,
+    pub(crate) columns: Vec<String>,
+    rows: Vec<(Row, Figures)>,
 }
 
 impl Table {
@@ -36,8 +52,19 @@ impl Table {
         }
     }
 
-    pub(crate) fn push(&mut self, title: &str, figures: Figures) {
-        self.rows.push((title.to_owned(), figures));
+    pub(crate) fn push(&mut self, row: Row, figures: Figures) {
+        self.rows.push((row, figures));
+    }
+
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().map(|(row, _)| row)
+    }
+
+    /// The median of a row in a column.
+    pub(crate) fn median(&self, key: &str, column: &str) -> Option<f64> {
+        let column = self.columns.iter().position(|name| name == column)?;
+        let (_, figures) = self.rows.iter().find(|(row, _)| row.key == key)?;
+        median(&figures.0[column])
     }
 
     /// The table as Markdown. Each figure is the median of its rounds; the ratio in brackets
@@ -47,8 +74,8 @@ impl Table {
         let _ = writeln!(text, "| | {} |", self.columns.join(" | "));
         let _ = writeln!(text, "|---|{}", "---:|".repeat(self.columns.len()));
         let ours = self.columns.iter().position(|column| column == ours);
-        for (title, figures) in &self.rows {
-            let _ = write!(text, "| {title} |");
+        for (row, figures) in &self.rows {
+            let _ = write!(text, "| {} |", row.title);
             let own = ours.and_then(|ours| median(&figures.0[ours]));
             for (column, values) in figures.0.iter().enumerate() {
                 let _ = match (median(values), own) {
@@ -86,7 +113,7 @@ impl Table {
         std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    fn row(&self, (title, figures): &(String, Figures)) -> Value {
+    fn row(&self, (row, figures): &(Row, Figures)) -> Value {
         let columns = self.columns.iter().zip(&figures.0);
         let columns: serde_json::Map<String, Value> = columns
             .map(|(column, values)| {
@@ -96,7 +123,16 @@ impl Table {
                 )
             })
             .collect();
-        json!({ "figure": title.trim(), "columns": columns })
+        let better = match row.better {
+            Better::More => "more",
+            Better::Less => "less",
+        };
+        json!({
+            "key": row.key,
+            "figure": row.title.trim(),
+            "better": better,
+            "columns": columns,
+        })
     }
 }
 
