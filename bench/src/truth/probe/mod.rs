@@ -52,8 +52,8 @@ pub(crate) struct Answer {
 
 pub(crate) fn run(flags: &Flags) -> io::Result<()> {
     match &flags.rows[..] {
-        [row] if row == "listen" => return tcp::listen(INBOUND_PORT),
-        [row] if row == "stall" => return tcp::stall(),
+        [row] if row == "listen" => tcp::listen(INBOUND_PORT),
+        [row] if row == "stall" => tcp::stall(),
         rows => say(rows, &flags.inside),
     }
 }

@@ -79,7 +79,8 @@ pub(super) fn refusal(to: SocketAddr) -> io::Result<String> {
     // A promise that the outside does not know of: what becomes of it?
     stream.set_read_timeout(Some(SILENCE))?;
     match stream.read(&mut [0; 8]) {
-        Ok(_) => Ok("connects, then its end".into()),
+        Ok(0) => Ok("connects, then its end".into()),
+        Ok(_) => Ok("connects, and hears something".into()),
         Err(error) => Ok(format!("connects, then {}", errno_name(&error))),
     }
 }
@@ -88,7 +89,8 @@ pub(super) fn reset_by_server(v6: bool) -> io::Result<String> {
     let mut stream = open(server(v6), "reset")?;
     stream.write_all(b"x")?;
     match stream.read(&mut [0; 8]) {
-        Ok(_) => Ok("its end".into()),
+        Ok(0) => Ok("its end".into()),
+        Ok(_) => Ok("octets".into()),
         Err(error) => Ok(errno_name(&error)),
     }
 }

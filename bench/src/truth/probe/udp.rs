@@ -95,11 +95,12 @@ pub(super) fn path_mtu(v6: bool) -> io::Result<String> {
             // Either way of learning it counts: here, or at the next send.
             Ok(_) => {
                 socket.set_read_timeout(Some(Duration::from_millis(300)))?;
-                if let Err(error) = socket.recv(&mut [0; 2_000]) {
-                    if error.kind() != ErrorKind::WouldBlock {
+                match socket.recv(&mut [0; 2_000]) {
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => {
                         told = Some(errno_name(&error));
                         break;
                     }
+                    _ => {}
                 }
             }
         }
