@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -44,9 +44,9 @@ pub(crate) struct Order<'a> {
     /// Ports of the host's loopback that must be within reach.
     pub(crate) tcp: &'a [u16],
     pub(crate) udp: &'a [u16],
-    /// A TCP port of the host, at every address, that is the program's. slirp4netns is told by
-    /// its API socket, [`API_SOCKET`].
-    pub(crate) publish: Option<u16>,
+    /// A TCP port of the host that is the program's, and the address (any, of either family).
+    /// slirp4netns is told by its API socket, [`API_SOCKET`].
+    pub(crate) publish: Option<SocketAddr>,
     /// IPv6 even where it is not the launcher's default.
     pub(crate) v6: bool,
     /// For what it says.
@@ -124,15 +124,12 @@ impl Launcher {
             command.args(["-T", &list(order.tcp)]);
             command.args(["-U", &list(order.udp)]);
         }
-        if let Some(port) = order.publish {
+        if let Some(at) = order.publish {
+            let port = at.port();
             match self.kind {
-                Kind::Switchboard => {
-                    command.args(["-p", &format!("[::]:{port}:{port}")]);
-                }
-                _ => {
-                    command.args(["-t", &port.to_string()]);
-                }
-            }
+                Kind::Switchboard => command.args(["-p", &format!("{at}:{port}")]),
+                _ => command.args(["-t", &port.to_string()]),
+            };
         }
         command.arg("--");
     }

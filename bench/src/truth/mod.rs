@@ -180,8 +180,10 @@ fn columns(flags: &Flags, directory: &Path) -> Result<Vec<String>, String> {
         if paths.is_empty() {
             eprintln!("SKIPPED: {name} is not here");
         }
-        columns.extend(paths.into_iter().map(|path| {
-            let name = format!("{name} {}", version(&path)).replace(':', ".");
+        columns.extend(paths.into_iter().enumerate().map(|(at, path)| {
+            // Two builds may say the same of themselves.
+            let which = if at == 0 { "" } else { ", named" };
+            let name = format!("{name}{}{which}", version(&path)).replace(':', ".");
             (kind, name, path)
         }));
     }
@@ -207,13 +209,14 @@ const KINDS: [(&str, Kind); 4] = [
     ("slirp4netns", Kind::Slirp4netns),
 ];
 
-/// The last word of the first line that it says about itself.
+/// What it says of its version, with a space before it; nothing if that has no number.
 fn version(program: &Path) -> String {
     let output = Command::new(program).arg("--version").output();
     let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let said = said.unwrap_or_default();
-    let first = said.lines().next().unwrap_or_default();
-    first.rsplit(' ').next().unwrap_or_default().to_owned()
+    let mut words = said.lines().next().unwrap_or_default().split(' ');
+    let number = words.find(|word| word.contains(|letter: char| letter.is_ascii_digit()));
+    number.map_or_else(String::new, |number| format!(" {number}"))
 }
 
 impl Column {

@@ -58,7 +58,7 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    fn spawn(&self, program: &[OsString], publish: Option<u16>) -> Result<Running, String> {
+    fn spawn(&self, program: &[OsString], publish: Option<SocketAddr>) -> Result<Running, String> {
         let order = Order {
             program,
             mtu: None,
@@ -131,7 +131,12 @@ impl Trial<'_> {
 
     /// Whom the program sees when the server, a machine outside, calls the host's port.
     fn inbound(&self, host: IpAddr) -> Result<String, String> {
-        let mut running = self.spawn(&self.words(&["listen"])?, Some(INBOUND_PORT))?;
+        let any: IpAddr = match host {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let publish = SocketAddr::new(any, INBOUND_PORT);
+        let mut running = self.spawn(&self.words(&["listen"])?, Some(publish))?;
         wait_until_ready(&mut running)?;
         if self.column.launcher.kind == Kind::Slirp4netns {
             if host.is_ipv6() {
