@@ -215,7 +215,7 @@ fn version(program: &Path) -> String {
     let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let said = said.unwrap_or_default();
     let mut words = said.lines().next().unwrap_or_default().split(' ');
-    let number = words.find(|word| word.contains(|letter: char| letter.is_ascii_digit()));
+    let number = words.find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()));
     number.map_or_else(String::new, |number| format!(" {number}"))
 }
 

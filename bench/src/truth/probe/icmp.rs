@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::process::{Command, Output};
 
-use super::super::addresses::server;
+use super::super::addresses::{ROUTER4, ROUTER6, server};
 
 fn run(program: &str, words: &[String]) -> io::Result<Output> {
     Command::new(program).args(words).output()
@@ -38,9 +38,12 @@ pub(super) fn traceroute(v6: bool, own: [Option<IpAddr>; 2]) -> io::Result<Strin
     let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
     let output = run("traceroute", &words)?;
     let said = String::from_utf8_lossy(&output.stdout);
+    let routers: [IpAddr; 2] = [ROUTER4.into(), ROUTER6.into()];
     let hops = said.lines().skip(1).filter_map(|line| {
         let hop = line.split_whitespace().nth(1)?;
         match hop.parse::<IpAddr>() {
+            // pasta's gateway is the router itself.
+            Ok(address) if routers.contains(&address) => Some(hop.to_owned()),
             Ok(address) if own.contains(&Some(address)) => None,
             _ => Some(hop.to_owned()),
         }
