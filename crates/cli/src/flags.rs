@@ -3,19 +3,21 @@
 //! A flag is here only when it works.
 
 pub(crate) mod attach;
+pub(crate) mod ports;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use switchboard_wire::Protocol;
 
 use crate::cmd::links::NAMES;
 use crate::run::LinkKind;
 use crate::{DONE, FAILED, RUN_FAILED, WRONG_USAGE, say};
+use ports::{LocalPorts, PublishFlag};
 
 /// A socket is one exact endpoint of a conversation: address, port and protocol.
 /// Switchboard is that layer, whole, in user space. Put any program on it, without
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Tour(TourFlags),
     /// List the sockets of a run, with the program that holds each.
     Sockets(SocketsFlags),
+    /// Change a run that is under way.
+    Set(SetFlags),
     /// Say what this machine lacks for `run`, with the exact fix.
     Doctor(DoctorFlags),
     /// Give a network namespace that exists already a link whose other end is Switchboard.
@@ -90,16 +94,21 @@ pub(crate) struct SeeFlags {
 
 #[derive(Args, Debug)]
 pub(crate) struct ReachFlags {
-    /// Make a port of this machine the program's: 8080:80, 0.0.0.0:8080:80, 5353:53/udp;
-    /// 127.0.0.1 unless an address is given
-    #[arg(short = 'p', long = "publish", value_name = "[ADDR:]PORT:PORT[/udp]")]
-    #[arg(value_parser = parse_publish)]
-    pub(crate) publish: Vec<Publish>,
+    /// Make ports of this machine the program's: 80, 8080:80, 8000-8010, 0.0.0.0:8080:80,
+    /// 5353:53/udp; 127.0.0.1 unless an address is given. `auto`: whatever TCP port the program
+    /// listens on, for as long as it does
+    #[arg(
+        short = 'p',
+        long = "publish",
+        value_name = "[ADDR:]PORTS[:PORTS][/udp]|auto"
+    )]
+    #[arg(value_parser = ports::parse_publish)]
+    pub(crate) publish: Vec<PublishFlag>,
 
-    /// Make the program's localhost:PORT this machine's
-    #[arg(long, value_name = "PORT", value_delimiter = ',')]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) localhost: Vec<u16>,
+    /// Make ports of the program's localhost this machine's: 5432, 8000-8010
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    #[arg(value_parser = ports::parse_local_ports)]
+    pub(crate) localhost: Vec<LocalPorts>,
 
     /// Let the gateway's address (10.0.2.2) stand for this machine's 127.0.0.1 and ::1
     #[arg(long)]
@@ -125,8 +134,25 @@ pub(crate) struct ReachFlags {
     pub(crate) mtu: u32,
 }
 
+impl ReachFlags {
+    /// Whether the program's listeners are published by themselves.
+    pub(crate) fn publishes_auto(&self) -> bool {
+        self.publish.contains(&PublishFlag::Auto)
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct ProgramFlags {
+    /// A name by which `sockets`, `set` and `--join` find this run
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub(crate) name: Option<String>,
+
+    /// Run CMD in the network of a run that is under way, for as long as that run lasts
+    #[arg(long, value_name = "PID|NAME", value_parser = parse_which)]
+    #[arg(conflicts_with_all = ["explain", "record", "publish", "localhost", "host_loopback"])]
+    #[arg(conflicts_with_all = ["dns", "net", "mtu", "link", "map_root", "name"])]
+    pub(crate) join: Option<Which>,
+
     /// Show the program uid 0 and gid 0 instead of the caller's
     #[arg(long)]
     pub(crate) map_root: bool,
@@ -172,11 +198,31 @@ pub(crate) struct TourFlags {
 /// Flags of `sockets`.
 #[derive(Args, Debug)]
 pub(crate) struct SocketsFlags {
-    /// Of which run: its process id; not needed while there is only one
-    pub(crate) pid: Option<u32>,
-    /// Print JSON, one object for each run
+    /// Of which run; not needed while there is only one
+    #[arg(value_name = "PID|NAME", value_parser = parse_which)]
+    pub(crate) run: Option<Which>,
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Flags of `set`.
+#[derive(Args, Debug)]
+#[command(override_usage = "switchboard set [PID|NAME] -p +8080:80 -p -8081:81 ...")]
+pub(crate) struct SetFlags {
+    /// Which run; not needed while there is only one
+    #[arg(value_name = "PID|NAME", value_parser = parse_which)]
+    pub(crate) run: Option<Which>,
+
+    /// Publish ports (+8080:80), or take them back (-8080:80), as `-p` of `run` has them
+    #[arg(
+        short = 'p',
+        long = "publish",
+        value_name = "+PORTS|-PORTS",
+        required = true
+    )]
+    #[arg(allow_hyphen_values = true, value_parser = ports::checked_change)]
+    pub(crate) publish: Vec<String>,
 }
 
 /// Flags of `doctor`.
@@ -201,42 +247,46 @@ pub(crate) struct CompletionFlags {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// A port of this machine that is the program's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Publish {
-    pub(crate) protocol: Protocol,
-    pub(crate) listen: SocketAddr,
-    pub(crate) port: u16,
+/// Which run is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// That of this relay.
+    Pid(u32),
+    /// That which was started with `--name`.
+    Name(String),
 }
 
-/// `[ADDR:]PORT:PORT[/tcp|/udp]`, as docker has it.
-fn parse_publish(text: &str) -> Result<Publish, String> {
-    let (ports, protocol) = match text.rsplit_once('/') {
-        None => (text, Protocol::Tcp),
-        Some((ports, "tcp")) => (ports, Protocol::Tcp),
-        Some((ports, "udp")) => (ports, Protocol::Udp),
-        Some((_, other)) => return Err(format!("{other} is neither tcp nor udp")),
-    };
-    let usage = || "write PORT:PORT or ADDR:PORT:PORT".to_owned();
-    let (outer, port) = ports.rsplit_once(':').ok_or_else(usage)?;
-    let (address, outer) = match outer.rsplit_once(':') {
-        None => (IpAddr::V4(Ipv4Addr::LOCALHOST), outer),
-        Some((address, outer)) => {
-            let bare = address.trim_start_matches('[').trim_end_matches(']');
-            let address = bare.parse().map_err(|_| format!("{bare} is no address"))?;
-            (address, outer)
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pid(pid) => write!(f, "with process id {pid}"),
+            Self::Name(name) => write!(f, "named {name}"),
         }
-    };
-    let outer = outer.parse().map_err(|_| format!("{outer} is no port"))?;
-    match port.parse() {
-        Ok(0) | Err(_) => Err(format!("{port} is no port")),
-        Ok(port) => Ok(Publish {
-            protocol,
-            listen: SocketAddr::new(address, outer),
-            port,
-        }),
     }
 }
+
+/// A process id, or a name.
+fn parse_which(text: &str) -> Result<Which, String> {
+    match text.parse() {
+        Ok(pid) => Ok(Which::Pid(pid)),
+        Err(_) => parse_name(text).map(Which::Name),
+    }
+}
+
+/// A run's name: a file is called by it, and it must not look like a process id.
+fn parse_name(text: &str) -> Result<String, String> {
+    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if begins && text.len() <= NAME_MAX && text.chars().all(good) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "a name begins with a letter and has letters, digits, '-', '_' and '.', at most {NAME_MAX}"
+    ))
+}
+
+/// Octets of a run's name.
+const NAME_MAX: usize = 32;
 
 /// `ADDR` or `ADDR:PORT`; port 53 (RFC 1035 section 4.2) unless given.
 fn parse_dns(text: &str) -> Result<SocketAddr, String> {
@@ -295,7 +345,7 @@ pub(crate) fn report(error: &clap::Error) -> u8 {
     let command = command_line().into_iter().nth(1).unwrap_or_default();
     let command = command.to_string_lossy();
     let help = match &*command {
-        "run" | "open" | "tour" | "sockets" | "doctor" | "attach" | "install-links" => {
+        "run" | "open" | "tour" | "sockets" | "set" | "doctor" | "attach" | "install-links" => {
             format!("switchboard {command} --help")
         }
         name if NAMES.contains(&name) => format!("{name} --help"),

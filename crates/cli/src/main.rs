@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Command::Open(flags) => cmd::open::main(&flags),
         Command::Tour(flags) => cmd::tour::main(&flags),
         Command::Sockets(flags) => cmd::sockets::main(&flags),
+        Command::Set(flags) => cmd::set::main(&flags),
         Command::Doctor(flags) => cmd::doctor::main(&flags),
         Command::Attach(flags) => cmd::attach::main(&flags),
         Command::Slirp4netns(flags) => cmd::slirp4netns::main(&flags),

@@ -221,6 +221,17 @@ impl Gateway {
         let permits = self.localhost.clone();
         forward::serve_inside(self.context.clone(), permits, listener, port)
     }
+
+    /// The same for datagrams: `socket` was made on the program's own loopback, and whoever
+    /// sends to it reaches `port` of the host's loopback in the same family.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be watched by this runtime.
+    pub fn serve_inside_datagrams(&self, socket: std::net::UdpSocket, port: u16) -> io::Result<()> {
+        let permits = self.localhost.clone();
+        forward::serve_inside_datagrams(self.context.clone(), permits, socket, port)
+    }
 }
 
 impl GatewayConfig {

@@ -9,7 +9,7 @@ pub struct Limits {
     /// 2 KiB) and, only while octets move, chunks.
     pub tcp_flows: usize,
     /// Connections through all ports of `--localhost` at once. Each costs two descriptors and,
-    /// because its octets are copied, 128 KiB.
+    /// because its octets are copied, 128 KiB; a caller of datagrams one and 64 KiB.
     pub localhost_flows: usize,
     /// UDP mappings at once (RFC 4787 section 4.1): one descriptor and about 1 KiB each.
     pub udp_mappings: usize,

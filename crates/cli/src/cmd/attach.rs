@@ -7,6 +7,7 @@ use switchboard_gateway::{DnsServers, Forward, GatewayConfig, HostAddress, HostL
 
 use crate::attach::{self, Calls, Plan, Target};
 use crate::flags::attach::AttachFlags;
+use crate::flags::ports::PortMap;
 use crate::run::{HostRoutes, Network, NetworkError, host};
 use crate::{DONE, FAILED, machine, say};
 
@@ -61,7 +62,8 @@ fn plan(flags: &AttachFlags) -> Result<Plan, NetworkError> {
         forwards: Vec::new(),
         api_socket: None,
     };
-    let forwards = flags.publish.iter().map(|publish| Forward {
+    let published = flags.publish.iter().flat_map(PortMap::each);
+    let forwards = published.map(|publish| Forward {
         protocol: publish.protocol,
         listen: publish.listen,
         target: plan.inside(publish.listen.ip(), publish.port),

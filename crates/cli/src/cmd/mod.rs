@@ -6,6 +6,7 @@ pub(crate) mod links;
 pub(crate) mod open;
 pub(crate) mod paper;
 pub(crate) mod run;
+pub(crate) mod set;
 pub(crate) mod slirp4netns;
 pub(crate) mod sockets;
 pub(crate) mod tour;

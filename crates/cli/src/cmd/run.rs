@@ -1,15 +1,21 @@
 //! `switchboard run -- CMD`.
 
+mod doors;
 mod ending;
 mod explain;
+mod join;
+mod listening;
 mod localhost;
 mod onlooker;
+mod proxy;
+mod published;
 mod record;
 mod world;
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+
+use rustix::thread::CapabilitySet;
 
 use crate::flags::RunFlags;
 use crate::run::relay::{self, Ended, LateLink, News, Setup};
@@ -28,6 +34,9 @@ const NOT_FOUND: u8 = 127;
 pub(crate) fn main(flags: &RunFlags) -> u8 {
     if flags.see.quiet {
         say::be_quiet();
+    }
+    if let Some(which) = &flags.program.join {
+        return join::main(flags, which);
     }
     let plan = match Plan::new(flags) {
         Ok(plan) => plan,
@@ -74,26 +83,36 @@ async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> Result<Ended,
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let confinement = Confinement::prepare().map_err(io::Error::other)?;
     let link = LateLink::default();
-    let mut world = World::begin(flags, plan, end, Arc::new(link.clone())).await?;
+    let mut world = World::begin(flags, plan, end, &link).await?;
     let ready = setup.wait_until_ready(plan);
-    if let (Err(_), Some(file)) = (&ready, world.control_file()) {
-        let _ = std::fs::remove_file(file);
+    if ready.is_err() {
+        for file in world.control_files() {
+            let _ = std::fs::remove_file(file);
+        }
     }
     ready.map_err(Failed::SetUp)?;
     for warning in setup.warnings() {
         say::notice(warning);
     }
-    let listeners = setup.take_listeners();
+    warn_of_proxies(plan);
+    let locals = setup.take_locals();
     let start = setup.into_start()?;
     link.set(start.link());
-    // Before anything else can fail: the file stands already.
-    if let Some(file) = world.control_file() {
-        start.remove_at_end(file).await?;
+    // Before anything else can fail: the files stand already.
+    for file in world.control_files() {
+        start.remove_at_end(file.clone()).await?;
     }
-    world.open_ways_in(flags, plan, listeners).await?;
+    world.open_ways_in(flags, locals).await?;
     let_go_of_stdio();
-    confinement.apply().map_err(io::Error::other)?;
+    let kept = match flags.reach.publishes_auto() {
+        // The program may begin to listen at a port below 1024 at any time.
+        true => CapabilitySet::NET_BIND_SERVICE,
+        false => CapabilitySet::empty(),
+    };
+    let confined = confinement.keeping(kept).apply();
+    confined.map_err(io::Error::other)?;
     world.start_recording()?;
+    world.watch_listeners(flags, start.link());
     let mut hints = Hints::default();
     let ended = tokio::select! {
         ended = start.run(flags.program.wait, |news| match news {
@@ -112,6 +131,14 @@ async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> Result<Ended,
     world.end().await;
     start.finish().await;
     Ok(ended)
+}
+
+/// What the environment says is told to CMD unchanged; where it leads nowhere, a person is told.
+fn warn_of_proxies(plan: &Plan) {
+    let variable = |name: &str| std::env::var(name).ok();
+    for warning in proxy::warnings(variable, |port| plan.has_localhost(port)) {
+        say::notice(warning);
+    }
 }
 
 /// Standard input and output are CMD's: a pipe that CMD closes has no other end here. Errors go

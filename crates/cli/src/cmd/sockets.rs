@@ -1,52 +1,36 @@
-//! `switchboard sockets [PID]`: the table of a run's sockets.
+//! `switchboard sockets [PID|NAME]`: the table of a run's sockets.
 
 use std::fmt::Write as _;
 
-use crate::control::{AskError, Row, RunReport, ask, runs};
+use crate::control::{self, AskError, RunReport};
 use crate::flags::SocketsFlags;
 use crate::{DONE, FAILED, say};
 
 /// Prints it; the exit code.
 pub(crate) fn main(flags: &SocketsFlags) -> u8 {
-    let pids = match flags.pid {
-        Some(pid) => vec![pid],
-        None => runs(),
-    };
-    let mut shown = 0;
-    for pid in pids {
-        match show(pid, flags.json) {
-            Ok(text) => {
-                let gap = if shown > 0 && !flags.json { "\n" } else { "" };
-                print!("{gap}{text}");
-                shown += 1;
-            }
-            // One whose relay was killed leaves its file behind.
-            Err(AskError::NoRun(_)) if flags.pid.is_none() => {}
-            Err(error) => {
-                say::error(error);
-                return FAILED;
-            }
+    match control::wait_for(show(flags)) {
+        Ok(text) => {
+            print!("{text}");
+            DONE
+        }
+        Err(error) => {
+            say::error(error);
+            FAILED
         }
     }
-    if shown == 0 {
-        say::error("no run is under way: switchboard run -- CMD starts one");
-        return FAILED;
-    }
-    DONE
 }
 
-fn show(pid: u32, json: bool) -> Result<String, AskError> {
-    let body = ask(pid, "/sockets")?;
-    if json {
+async fn show(flags: &SocketsFlags) -> Result<String, AskError> {
+    let run = control::find(flags.run.as_ref()).await?;
+    if flags.json {
+        let body = run.get_bytes("/sockets").await?;
         return Ok(String::from_utf8_lossy(&body).into_owned() + "\n");
     }
-    let report: RunReport<Row> = serde_json::from_slice(&body)
-        .map_err(|error| AskError::NoAnswer(pid, error.to_string()))?;
-    Ok(table(&report))
+    Ok(table(&run.get("/sockets").await?))
 }
 
 /// The table of `SCREENS.md` section 3, which the built-in page has too.
-fn table(report: &RunReport<Row>) -> String {
+fn table(report: &RunReport) -> String {
     let head = ["PROGRAM", "SOCKET", "TALKS TO", "STATE"].map(str::to_owned);
     let rows = report.sockets.iter().map(|row| {
         let protocol = row.endpoint.split("://").next().unwrap_or_default();
@@ -64,7 +48,10 @@ fn table(report: &RunReport<Row>) -> String {
     let rows: Vec<[String; 4]> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2)];
-    let mut text = format!("Sockets of run {}: {}\n", report.pid, report.command);
+    let run = &report.run;
+    let name = run.name.as_deref();
+    let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+    let mut text = format!("Sockets of run {}{name}: {}\n", run.pid, run.command);
     for [program, socket, peer, state] in &rows {
         let [a, b, c] = widths;
         let _ = writeln!(
@@ -72,12 +59,17 @@ fn table(report: &RunReport<Row>) -> String {
             "  {program:<a$}   {socket:<b$}   {peer:<c$}   {state}"
         );
     }
+    for published in &report.published {
+        let (listen, port) = (&published.listen, published.port);
+        let _ = writeln!(text, "{listen} is the program's port {port}");
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{Published, Row, RunInfo};
 
     #[test]
     fn the_table_lines_up() {
@@ -86,11 +78,21 @@ mod tests {
             endpoint: endpoint.to_owned(),
             peer: peer.map(str::to_owned),
             state: state.to_owned(),
+            ..Row::default()
         };
         let report = RunReport {
-            pid: 48110,
-            command: "npm start".to_owned(),
-            age_ms: 12,
+            run: RunInfo {
+                pid: 48110,
+                name: Some("app".to_owned()),
+                command: "npm start".to_owned(),
+                age_ms: 12,
+                agent: Some(48111),
+                map_root: false,
+            },
+            published: vec![Published {
+                listen: "tcp://127.0.0.1:8080".to_owned(),
+                port: 80,
+            }],
             sockets: vec![
                 row(
                     "curl[48213]",

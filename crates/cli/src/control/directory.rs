@@ -1,9 +1,12 @@
 //! Where control sockets are. Only their owner may look into the directory: whoever can talk to
 //! a control socket sees whom the programs of the run talk to.
+//!
+//! `PID.sock` is a run's socket; `NAME.name`, a symbolic link to it, its name.
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
@@ -46,19 +49,58 @@ fn check(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The process ids of the runs that have a control socket, in order. One whose relay was killed
-/// may be among them.
-pub(crate) fn runs() -> Vec<u32> {
+/// Gives the run `pid`, which listens already, a name; the name's file.
+///
+/// # Errors
+///
+/// `AlreadyExists`: another run that is under way has it.
+pub(super) fn claim(name: &str, pid: u32) -> io::Result<PathBuf> {
+    let link = make()?.join(format!("{name}.name"));
+    let ours = socket_name(pid);
+    match symlink(&ours, &link) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made.map(|()| link),
+    }
+    if UnixStream::connect(&link).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    // Left behind by a run that was killed, agent and all.
+    fs::remove_file(&link)?;
+    symlink(&ours, &link)?;
+    Ok(link)
+}
+
+/// The process ids of the runs that are under way, in order.
+///
+/// # Errors
+///
+/// There is a directory, and it cannot be read or is not this user's alone.
+pub(super) fn runs() -> io::Result<Vec<u32>> {
     let path = path();
-    let Ok(entries) = check(&path).and_then(|()| fs::read_dir(&path)) else {
-        return Vec::new();
-    };
-    let names = entries.flatten().map(|entry| entry.file_name());
+    match check(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        checked => checked?,
+    }
+    let names = fs::read_dir(&path)?
+        .flatten()
+        .map(|entry| entry.file_name());
     let mut pids: Vec<u32> = names
         .filter_map(|name| name.to_str()?.strip_suffix(".sock")?.parse().ok())
+        .filter(|pid| is_under_way(&path.join(socket_name(*pid))))
         .collect();
     pids.sort_unstable();
-    pids
+    Ok(pids)
+}
+
+/// Whether somebody listens. The socket of a run that was killed, agent and all, is removed.
+fn is_under_way(socket: &Path) -> bool {
+    match UnixStream::connect(socket) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            let _ = fs::remove_file(socket);
+            false
+        }
+        connected => connected.is_ok(),
+    }
 }
 
 /// The control socket of the run `pid`.
@@ -69,5 +111,24 @@ pub(crate) fn runs() -> Vec<u32> {
 pub(super) fn socket(pid: u32) -> io::Result<PathBuf> {
     let path = path();
     check(&path)?;
-    Ok(path.join(format!("{pid}.sock")))
+    Ok(path.join(socket_name(pid)))
+}
+
+/// The run that is called `name`.
+///
+/// # Errors
+///
+/// `NotFound`: none.
+pub(super) fn named(name: &str) -> io::Result<u32> {
+    let path = path();
+    check(&path)?;
+    let target = fs::read_link(path.join(format!("{name}.name")))?;
+    let pid = target.to_str().and_then(|name| name.strip_suffix(".sock"));
+    let pid = pid.and_then(|pid| pid.parse().ok());
+    pid.ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// What a control socket is called in the directory.
+pub(super) fn socket_name(pid: u32) -> String {
+    format!("{pid}.sock")
 }

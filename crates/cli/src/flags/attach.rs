@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 use switchboard_wire::ethernet::MacAddr;
 
-use super::{Publish, parse_dns, parse_net, parse_publish};
+use super::ports::{PortMap, parse_ports};
+use super::{parse_dns, parse_net};
 
 /// Flags of `attach`.
 #[derive(Args, Debug)]
@@ -29,11 +30,15 @@ pub(crate) struct AttachFlags {
     #[arg(long, value_name = "NAME", default_value = "tap0", value_parser = parse_ifname)]
     pub(crate) ifname: String,
 
-    /// Make a port of this machine one inside: 8080:80, 0.0.0.0:8080:80, 5353:53/udp;
-    /// 127.0.0.1 unless an address is given
-    #[arg(short = 'p', long = "publish", value_name = "[ADDR:]PORT:PORT[/udp]")]
-    #[arg(value_parser = parse_publish)]
-    pub(crate) publish: Vec<Publish>,
+    /// Make ports of this machine ports inside: 80, 8080:80, 8000-8010, 0.0.0.0:8080:80,
+    /// 5353:53/udp; 127.0.0.1 unless an address is given
+    #[arg(
+        short = 'p',
+        long = "publish",
+        value_name = "[ADDR:]PORTS[:PORTS][/udp]"
+    )]
+    #[arg(value_parser = parse_ports)]
+    pub(crate) publish: Vec<PortMap>,
 
     /// Let the gateway's address (10.0.2.2) stand for this machine's 127.0.0.1 and ::1
     #[arg(long)]

@@ -8,26 +8,14 @@ fn the_definitions_are_consistent() {
 }
 
 #[test]
-fn published_ports_bind_loopback_unless_an_address_is_given() {
-    let published = parse_publish("8080:80").unwrap();
-    assert_eq!(published.listen, "127.0.0.1:8080".parse().unwrap());
-    assert_eq!((published.port, published.protocol), (80, Protocol::Tcp));
-    let published = parse_publish("[::1]:5353:53/udp").unwrap();
-    assert_eq!(published.listen, "[::1]:5353".parse().unwrap());
-    assert_eq!((published.port, published.protocol), (53, Protocol::Udp));
-}
-
-#[test]
-fn published_ports_that_make_no_sense_are_named() {
-    for (text, said) in [
-        ("80", "write PORT:PORT or ADDR:PORT:PORT"),
-        ("8080:0", "0 is no port"),
-        ("8080:http", "http is no port"),
-        ("x:8080:80", "x is no address"),
-        ("8080:80/sctp", "sctp is neither tcp nor udp"),
-    ] {
-        assert_eq!(parse_publish(text), Err(said.to_owned()), "{text}");
+fn a_run_is_meant_by_its_process_id_or_its_name() {
+    assert_eq!(parse_which("48110"), Ok(Which::Pid(48110)));
+    assert_eq!(parse_which("db-1.x"), Ok(Which::Name("db-1.x".to_owned())));
+    for text in ["", "1x", "../x", "a b", "-x", "4811000000000"] {
+        assert!(parse_which(text).is_err(), "{text}");
     }
+    assert!(parse_name("12").is_err());
+    assert!(parse_name(&"x".repeat(33)).is_err());
 }
 
 #[test]

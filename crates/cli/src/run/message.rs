@@ -28,6 +28,10 @@ pub(super) enum ToAgent {
         inner: SocketAddr,
         outer: SocketAddr,
     },
+    /// Which sockets are there that the relay does not see?
+    Sockets { id: u64, wanted: Wanted },
+    /// This process, none of ours, has joined the namespaces and starts programs in them.
+    Joined { pid: u32 },
     /// CMD has ended: does anything that it sent still wait in the namespace's kernel?
     Unsent,
     /// The run is over: tidy up and hang up.
@@ -68,12 +72,41 @@ pub(super) enum FromAgent {
     AllEnded,
     /// Answer to [`ToAgent::Holder`].
     Holder { id: u64, program: Option<Holder> },
-    /// Listens inside for `--localhost`. Carries one or two listeners.
-    Listening { port: u16 },
+    /// A part of the answer to [`ToAgent::Sockets`].
+    Sockets {
+        id: u64,
+        sockets: Vec<Seen>,
+        /// Whether another part follows.
+        more: bool,
+    },
+    /// Listens inside for `--localhost`. Carries one or two sockets.
+    Listening { tcp: bool, port: u16 },
     /// A program called its own localhost where nobody listens.
     LoopbackRefused { port: u16, program: Option<Holder> },
     /// Answer to [`ToAgent::Unsent`]: sockets without a process that still have data to send.
     Unsent { sockets: usize },
+}
+
+/// Which sockets of the namespace are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Wanted {
+    /// TCP listeners, whoever holds them.
+    Listeners,
+    /// TCP listeners with their programs.
+    HeldListeners,
+    /// Those, and every socket on the namespace's own loopback.
+    Local,
+}
+
+/// A socket that the agent saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    pub(super) tcp: bool,
+    pub(super) local: SocketAddr,
+    pub(super) peer: Option<SocketAddr>,
+    /// As `tcp_states.h` has it.
+    pub(super) state: u8,
+    pub(super) program: Option<Holder>,
 }
 
 /// A process that holds a socket.

@@ -26,7 +26,7 @@ mod user_map;
 
 pub(crate) use confine::Confinement;
 pub(crate) use link::{LinkEnd, LinkKind};
-pub(crate) use message::{SetupError, Step};
+pub(crate) use message::{SetupError, Step, Wanted};
 
 pub(crate) use network::{HostRoutes, Network, NetworkError};
-pub(crate) use plan::Plan;
+pub(crate) use plan::{JoinedRun, Plan};

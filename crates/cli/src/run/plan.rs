@@ -5,8 +5,10 @@ use std::os::unix::ffi::OsStringExt as _;
 
 use super::caller::Caller;
 use super::link::LinkKind;
+use super::message::is_tcp;
 use super::network::{HostRoutes, Network, NetworkError};
 use crate::flags::RunFlags;
+use crate::flags::ports::LocalPorts;
 use crate::machine;
 
 /// Packets that may wait in the TUN on their way out of the namespace. (What waits in a veth pair is
@@ -31,7 +33,9 @@ pub(crate) struct Plan {
     pub(super) queue_packets: u32,
     pub(super) map_root: bool,
     /// Ports of the program's localhost that are the host's.
-    pub(super) localhost: Vec<u16>,
+    pub(super) localhost: Vec<LocalPort>,
+    /// The run whose namespaces are entered, instead of making any.
+    pub(super) join: Option<JoinedRun>,
     pub(crate) caller: Caller,
 }
 
@@ -52,8 +56,24 @@ impl Plan {
             link: flags.reach.link,
             queue_packets: QUEUE_PACKETS,
             map_root: flags.program.map_root,
-            localhost: flags.reach.localhost.clone(),
+            localhost: local_ports(&flags.reach.localhost),
+            join: None,
             caller: Caller::read(),
+        })
+    }
+
+    /// Whether the program's localhost:`port` is the host's, over TCP.
+    pub(crate) fn has_localhost(&self, port: u16) -> bool {
+        self.localhost.contains(&LocalPort { tcp: true, port })
+    }
+
+    /// A plan that starts CMD in the namespaces of `run`.
+    pub(crate) fn joining(flags: &RunFlags, run: JoinedRun) -> Result<Self, NetworkError> {
+        Ok(Self {
+            argv: flags.program.command.iter().map(c_string).collect(),
+            map_root: run.map_root,
+            join: Some(run),
+            ..Self::trial()?
         })
     }
 
@@ -69,9 +89,40 @@ impl Plan {
             queue_packets: QUEUE_PACKETS,
             map_root: false,
             localhost: Vec::new(),
+            join: None,
             caller: Caller::read(),
         })
     }
+}
+
+/// A run that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JoinedRun {
+    /// Its agent, which is in its namespaces.
+    pub(crate) agent: u32,
+    pub(crate) map_root: bool,
+}
+
+/// A port of the program's localhost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LocalPort {
+    pub(crate) tcp: bool,
+    pub(crate) port: u16,
+}
+
+fn local_ports(flags: &[LocalPorts]) -> Vec<LocalPort> {
+    let each = |ports: &LocalPorts| {
+        let tcp = is_tcp(ports.protocol);
+        ports.each().map(move |port| LocalPort { tcp, port })
+    };
+    let mut all: Vec<LocalPort> = Vec::new();
+    for local in flags.iter().flat_map(each) {
+        // Asked for twice is asked for.
+        if !all.contains(&local) {
+            all.push(local);
+        }
+    }
+    all
 }
 
 /// Arguments come from `execve(2)`, so none of them has a NUL inside.

@@ -4,6 +4,8 @@ mod agent_link;
 mod start;
 
 use std::io;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::process::exit;
 
 use nix::unistd::{ForkResult, fork};
@@ -16,8 +18,8 @@ use super::message::{FromAgent, SetupError, Step, ToAgent};
 use super::plan::Plan;
 use super::{signals, user_map};
 
-pub(crate) use agent_link::LateLink;
-pub(crate) use start::{Ended, News, Setup, Start};
+pub(crate) use agent_link::{AgentLink, InsideSocket, LateLink};
+pub(crate) use start::{Ended, LocalSocket, News, Setup, Start};
 
 /// Forks the agent and waits until there is a link. The agent goes on setting up meanwhile:
 /// see [`Setup::wait_until_ready`].
@@ -28,6 +30,25 @@ pub(crate) use start::{Ended, News, Setup, Start};
 ///
 /// What the machine refused.
 pub(crate) fn begin(plan: &Plan) -> Result<Setup, SetupError> {
+    let mut setup = fork_agent(plan)?;
+    // An agent that joins a run has no link of its own.
+    let stage = match plan.join {
+        None => Stage::Link,
+        Some(_) => Stage::Ready,
+    };
+    match talk_through(&mut setup, plan, stage) {
+        Ok(()) => {
+            raise_open_files();
+            Ok(setup)
+        }
+        Err(error) => {
+            setup.reap();
+            Err(error)
+        }
+    }
+}
+
+fn fork_agent(plan: &Plan) -> Result<Setup, SetupError> {
     let process = |error: io::Error| SetupError::new(Step::Process, "start the agent", error);
     let (ours, theirs) = Channel::pair().map_err(process)?;
     signals::block().map_err(process)?;
@@ -42,24 +63,14 @@ pub(crate) fn begin(plan: &Plan) -> Result<Setup, SetupError> {
         }
     };
     drop(theirs);
-    let mut setup = Setup {
+    Ok(Setup {
         agent: child.as_raw().unsigned_abs(),
         channel: ours,
         link: None,
         instead_of: None,
-        listeners: Vec::new(),
+        locals: Vec::new(),
         warnings: Vec::new(),
-    };
-    match talk_through(&mut setup, plan, Stage::Link) {
-        Ok(()) => {
-            raise_open_files();
-            Ok(setup)
-        }
-        Err(error) => {
-            setup.reap();
-            Err(error)
-        }
-    }
+    })
 }
 
 /// How far the agent has come.
@@ -85,10 +96,12 @@ fn talk_through(setup: &mut Setup, plan: &Plan, stage: Stage) -> Result<(), Setu
                 written.map_err(process)?;
             }
             FromAgent::Warning(text) => setup.warnings.push(text),
-            FromAgent::Listening { port } => {
-                setup
-                    .listeners
-                    .extend(descriptors.drain(..).map(|fd| (port, fd.into())));
+            FromAgent::Listening { tcp, port } => {
+                let local = |fd: OwnedFd| match tcp {
+                    true => LocalSocket::Tcp(port, TcpListener::from(fd)),
+                    false => LocalSocket::Udp(port, UdpSocket::from(fd)),
+                };
+                setup.locals.extend(descriptors.drain(..).map(local));
             }
             FromAgent::Refused(error) => return Err(error),
             FromAgent::Link { kind, instead_of } => {

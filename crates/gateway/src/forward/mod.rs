@@ -2,6 +2,7 @@
 //! (`--localhost`).
 
 mod inside;
+mod inside_udp;
 mod tcp;
 mod udp;
 
@@ -18,6 +19,7 @@ use crate::outside::chunk::ChunkPool;
 use crate::registry::lock;
 
 pub(crate) use inside::serve_inside;
+pub(crate) use inside_udp::serve_inside_datagrams;
 pub(crate) use udp::Forwards;
 
 /// A port of the host whose callers reach the program.

@@ -1,7 +1,7 @@
 //! What is at the other end of the program's link: our stack, the gateway, the control socket.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::io::{self, IsTerminal as _};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,15 +9,20 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use switchboard::{Clock, Net};
 use switchboard_device::tee::{PacketSink, Tee};
 use switchboard_gateway::{
-    DnsServers, Forward, Gateway, GatewayConfig, HandshakeRecorder, HolderLookup, HostAddress,
-    HostLoopback, Prefix, Program, Registry,
+    DnsServers, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, HostLoopback, Prefix,
+    Program, Registry,
 };
 
+use super::doors::Doors;
 use super::explain::{Explainer, Own};
+use super::listening;
 use super::onlooker::Recorder;
+use super::published::Published;
 use super::record::Recording;
-use crate::control;
+use crate::control::{self, ServeError, Served};
 use crate::flags::RunFlags;
+use crate::flags::ports::{PortMap, PublishFlag};
+use crate::run::relay::{AgentLink, LateLink, LocalSocket};
 use crate::run::{LinkEnd, Network, Plan, host};
 use crate::say;
 
@@ -29,19 +34,20 @@ pub(super) struct World {
     gateway: Arc<Gateway>,
     explainer: Option<Explainer>,
     recording: Option<Recording>,
-    /// The control socket's file, if there is one.
-    control: Option<PathBuf>,
+    published: Published,
+    /// The files of the control socket.
+    control: Vec<PathBuf>,
 }
 
 impl World {
-    /// Begins to serve what comes out of `link`, on the current runtime.
+    /// Begins to serve what comes out of `end`, on the current runtime.
     pub(super) async fn begin(
         flags: &RunFlags,
         plan: &Plan,
-        link: LinkEnd,
-        holders: Arc<dyn HolderLookup>,
+        end: LinkEnd,
+        link: &LateLink,
     ) -> io::Result<Self> {
-        let watch = link.try_clone()?;
+        let watch = end.try_clone()?;
         let config = config(flags, &plan.network);
         let clock = Clock::start();
         let recorder = HandshakeRecorder::new(&config.limits);
@@ -53,7 +59,7 @@ impl World {
             recording = Some(begun);
         }
         let mtu = usize::try_from(plan.mtu).unwrap_or(usize::MAX);
-        let device = Tee::new(link.into_device(mtu)?, sinks, move || clock.now());
+        let device = Tee::new(end.into_device(mtu)?, sinks, move || clock.now());
         let net = config.network().clock(clock).build(device)?;
         let own = Own {
             dns: config.dns,
@@ -62,7 +68,7 @@ impl World {
         let mut builder = Gateway::builder(net.clone())
             .config(config)
             .recorder(recorder.clone())
-            .holder_lookup(holders);
+            .holder_lookup(Arc::new(link.clone()));
         let explainer = flags.see.explain.then(|| Explainer::start(recorder, own));
         if let Some(explainer) = &explainer {
             builder = builder.observer(explainer.listener());
@@ -73,19 +79,37 @@ impl World {
         }
         let running = gateway.clone();
         tokio::spawn(async move { running.run().await });
-        let control = control::serve(gateway.registry(), &command_line(flags));
-        let control = control.map_err(|error| {
-            say::notice(format_args!(
-                "`switchboard sockets` will not find this run: {error}"
-            ));
+        let published = Published::new(gateway.clone());
+        let control = control::serve(Served {
+            name: flags.program.name.clone(),
+            command: command_line(flags),
+            map_root: flags.program.map_root,
+            registry: gateway.registry(),
+            inside: Arc::new(Doors {
+                link: link.clone(),
+                published: published.clone(),
+            }),
         });
+        let control = match control {
+            Ok(files) => files,
+            Err(error @ ServeError::NameTaken(_)) => {
+                return Err(io::Error::other(error.to_string()));
+            }
+            Err(ServeError::Host(error)) => {
+                say::notice(format_args!(
+                    "`switchboard sockets` will not find this run: {error}"
+                ));
+                Vec::new()
+            }
+        };
         Ok(Self {
             net,
             watch,
             gateway,
             explainer,
             recording,
-            control: control.ok(),
+            published,
+            control,
         })
     }
 
@@ -93,38 +117,51 @@ impl World {
     pub(super) async fn open_ways_in(
         &self,
         flags: &RunFlags,
-        plan: &Plan,
-        listeners: Vec<(u16, TcpListener)>,
+        locals: Vec<LocalSocket>,
     ) -> io::Result<()> {
-        let program = self.gateway.config().program;
         for publish in &flags.reach.publish {
-            let inside = program.of_family(publish.listen.ip());
-            let inside = inside.unwrap_or(plan.network.host_v4(host::PROGRAM_V4).into());
-            let forward = Forward {
-                protocol: publish.protocol,
-                listen: publish.listen,
-                target: SocketAddr::new(inside, publish.port),
-            };
-            let bound = self.gateway.forward(forward).await.map_err(|error| {
-                let text = format!("cannot publish {}: {error}", publish.listen);
-                io::Error::new(error.kind(), text)
-            })?;
-            if publish.listen.port() == 0 {
-                say::notice(format_args!(
-                    "{bound} is the program's port {}",
-                    publish.port
-                ));
+            if let PublishFlag::Ports(ports) = publish {
+                self.publish(ports).await?;
             }
         }
-        for (port, listener) in listeners {
-            self.gateway.serve_inside_listener(listener, port)?;
+        for local in locals {
+            match local {
+                LocalSocket::Tcp(port, listener) => {
+                    self.gateway.serve_inside_listener(listener, port)?;
+                }
+                LocalSocket::Udp(port, socket) => {
+                    self.gateway.serve_inside_datagrams(socket, port)?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// The control socket's file.
-    pub(super) fn control_file(&self) -> Option<PathBuf> {
-        self.control.clone()
+    async fn publish(&self, ports: &PortMap) -> io::Result<()> {
+        for publish in ports.each() {
+            let bound = self.published.publish(publish).await?;
+            if publish.listen.port() == 0 {
+                let port = publish.port;
+                say::notice(format_args!("{bound} is the program's port {port}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// `-p auto`, or a hint for a person who published nothing.
+    pub(super) fn watch_listeners(&self, flags: &RunFlags, link: AgentLink) {
+        let program = self.gateway.config().program;
+        if flags.reach.publishes_auto() {
+            let published = self.published.clone();
+            tokio::spawn(listening::publish(link, published, program));
+        } else if flags.reach.publish.is_empty() && !flags.see.quiet && io::stderr().is_terminal() {
+            tokio::spawn(listening::hint(link, program));
+        }
+    }
+
+    /// The control socket's files.
+    pub(super) fn control_files(&self) -> &[PathBuf] {
+        &self.control
     }
 
     /// `--record`, once the relay is confined.

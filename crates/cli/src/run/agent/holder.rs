@@ -7,8 +7,8 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::sock_diag::SockDiag;
-use crate::run::message::Holder;
+use super::sock_diag::{ANY_STATE, Dumped, LISTEN, SockDiag};
+use crate::run::message::{Holder, Seen, Wanted};
 
 /// Inodes remembered. Each costs some twenty octets; beyond it the table starts afresh.
 const INODES_MAX: usize = 65_536;
@@ -16,6 +16,13 @@ const INODES_MAX: usize = 65_536;
 /// Descriptor numbers tried behind the last one that was found in a process: a program that
 /// opens many sockets in a row gets them in a row.
 const NEXT_DESCRIPTORS: u32 = 8;
+
+/// Sockets told at once of those that the relay does not see. Each costs some hundred octets
+/// of a message.
+const SEEN_MAX: usize = 1024;
+
+/// Processes that joined the namespaces from outside, at once.
+const JOINED_MAX: usize = 256;
 
 /// Answers who holds what.
 #[derive(Debug)]
@@ -25,6 +32,8 @@ pub(super) struct Holders {
     processes: HashMap<u32, u32>,
     /// The process that was found last, and the descriptor's number there.
     last: Option<(u32, u32)>,
+    /// Processes that are none of our descendants, and start programs of the run.
+    joined: Vec<u32>,
 }
 
 impl Holders {
@@ -33,7 +42,17 @@ impl Holders {
             sock_diag: SockDiag::open()?,
             processes: HashMap::new(),
             last: None,
+            joined: Vec::new(),
         })
+    }
+
+    /// The children of `pid` belong to the run too.
+    pub(super) fn join(&mut self, pid: u32) {
+        self.joined
+            .retain(|pid| children(*pid).is_some_and(|all| !all.is_empty()));
+        if self.joined.len() < JOINED_MAX {
+            self.joined.push(pid);
+        }
     }
 
     /// The program whose socket at `inner` talks to `outer`.
@@ -44,6 +63,11 @@ impl Holders {
         outer: SocketAddr,
     ) -> Option<Holder> {
         let inode = self.inode(tcp, inner, outer)?;
+        self.of_inode(inode)
+    }
+
+    /// The program that has the socket `inode` open.
+    fn of_inode(&mut self, inode: u32) -> Option<Holder> {
         if let Some(holder) = self.remembered(inode) {
             return Some(holder);
         }
@@ -74,9 +98,46 @@ impl Holders {
         self.sock_diag.inode(tcp, inner, nobody).ok()?
     }
 
+    /// Sockets that the relay does not see: listeners, and those on loopback.
+    pub(super) fn local(&mut self, wanted: Wanted) -> io::Result<Vec<Seen>> {
+        let mut all: Vec<(bool, Dumped)> = Vec::new();
+        let states = match wanted {
+            Wanted::Local => ANY_STATE,
+            Wanted::Listeners | Wanted::HeldListeners => LISTEN,
+        };
+        let mut keep = |tcp, socket: Dumped| {
+            let listens = tcp && 1 << socket.state == LISTEN;
+            if (listens || socket.local.ip().is_loopback()) && all.len() < SEEN_MAX {
+                all.push((tcp, socket));
+            }
+        };
+        self.sock_diag
+            .sockets(true, states, |socket| keep(true, socket))?;
+        if wanted == Wanted::Local {
+            self.sock_diag
+                .sockets(false, states, |socket| keep(false, socket))?;
+        }
+        let told = all.into_iter().map(|(tcp, socket)| Seen {
+            tcp,
+            local: socket.local,
+            peer: (socket.peer.port() != 0).then_some(socket.peer),
+            state: socket.state,
+            program: match wanted {
+                Wanted::Listeners => None,
+                // Nobody has a socket of inode 0: it is closed, and lingers.
+                _ if socket.inode == 0 => None,
+                _ => self.of_inode(socket.inode),
+            },
+        });
+        Ok(told.collect())
+    }
+
     /// The program of a socket that is closed already: known only while the run has but one,
     /// `cmd` without a child.
-    pub(super) fn only_one(cmd: u32) -> Option<Holder> {
+    pub(super) fn only_one(&self, cmd: u32) -> Option<Holder> {
+        if !self.joined.is_empty() {
+            return None;
+        }
         let others = |pid: u32| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         let agent = others(std::process::id()).ok()?;
         let alone = agent.split_ascii_whitespace().eq([cmd.to_string()]);
@@ -124,9 +185,15 @@ impl Holders {
     /// Every process of the run but `read`, until `inode` turns up: those that descend from
     /// the agent, which inherits orphans.
     fn read_run(&mut self, inode: u32, read: Option<u32>) {
-        let Some(mut pids) = children(std::process::id()) else {
+        let Some(ours) = children(std::process::id()) else {
             return self.read_all(inode);
         };
+        let joined = self
+            .joined
+            .iter()
+            .filter_map(|pid| children(*pid))
+            .flatten();
+        let mut pids: Vec<u32> = joined.chain(ours).collect();
         // The newest first.
         while let Some(pid) = pids.pop() {
             if read != Some(pid) {

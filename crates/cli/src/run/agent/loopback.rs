@@ -3,11 +3,13 @@
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 
 use crate::run::message::{During as _, SetupError, Step};
+use crate::run::plan::LocalPort;
 
 /// `PACKET_IGNORE_OUTGOING` of `linux/if_packet.h`: without it loopback shows each packet twice.
 const PACKET_IGNORE_OUTGOING: i32 = 23;
@@ -17,12 +19,19 @@ const LOOPBACK_INDEX: i32 = 1;
 const HEADERS_MAX: usize = 128;
 
 /// Listens on 127.0.0.1 and, where there is IPv6, on ::1.
-pub(super) fn listen(port: u16) -> Result<Vec<TcpListener>, SetupError> {
+pub(super) fn listen(local: LocalPort) -> Result<Vec<OwnedFd>, SetupError> {
+    let LocalPort { tcp, port } = local;
     let tried = format!("listen on the program's localhost:{port}");
-    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
-    let mut listeners = vec![TcpListener::bind(v4).during(Step::Localhost, &tried)?];
-    listeners.extend(TcpListener::bind(v6));
+    let bind = |address: IpAddr| -> io::Result<OwnedFd> {
+        let address = SocketAddr::new(address, port);
+        Ok(match tcp {
+            true => TcpListener::bind(address)?.into(),
+            false => UdpSocket::bind(address)?.into(),
+        })
+    };
+    let v4 = bind(Ipv4Addr::LOCALHOST.into());
+    let mut listeners = vec![v4.during(Step::Localhost, &tried)?];
+    listeners.extend(bind(Ipv6Addr::LOCALHOST.into()));
     Ok(listeners)
 }
 

@@ -1,5 +1,7 @@
 //! The agent: forked before any thread exists, and inside the namespaces ever after.
 //!
+//! Under `run --join` it enters the namespaces of another run ([`join`]) instead of making any.
+//!
 //! It sets up ([`namespace`], [`link`], [`files`]), passes the link out, starts CMD ([`program`])
 //! and then serves: it passes signals on to CMD, reaps what CMD leaves behind, and tells the
 //! relay who holds a socket ([`holder`]). It has no runtime, no thread and one loop.
@@ -7,6 +9,7 @@
 mod descriptors;
 mod files;
 mod holder;
+mod join;
 mod link;
 mod loopback;
 mod namespace;
@@ -21,7 +24,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use super::channel::Channel;
 use super::link::LinkEnd;
 use super::message::{FromAgent, SetupError, Step, ToAgent};
-use super::plan::Plan;
+use super::plan::{LocalPort, Plan};
 
 /// The agent's whole life; the caller ends the process afterwards.
 ///
@@ -32,7 +35,11 @@ pub(super) fn main(channel: Channel, plan: &Plan) {
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
     // If the relay dies while the agent sets up; later the channel says so.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    let link = match set_up(&channel, plan) {
+    let link = match &plan.join {
+        Some(run) => join::enter(&channel, run).map(|()| None),
+        None => set_up(&channel, plan).map(Some),
+    };
+    let link = match link {
         Ok(link) => link,
         Err(error) => {
             let _ = channel.send(&FromAgent::Refused(error), &[]);
@@ -45,7 +52,7 @@ pub(super) fn main(channel: Channel, plan: &Plan) {
     let slow = loop {
         match channel.receive() {
             Ok(Some((ToAgent::RemoveAtEnd(path), _))) => at_end.push(path),
-            Ok(Some((ToAgent::Start, _))) => break serve::run(&channel, plan, &link),
+            Ok(Some((ToAgent::Start, _))) => break serve::run(&channel, plan, link.as_ref()),
             Ok(Some((ToAgent::End, _)) | None) | Err(_) => break None,
             Ok(Some(_)) => {}
         }
@@ -86,11 +93,12 @@ fn set_up(channel: &Channel, plan: &Plan) -> Result<LinkEnd, SetupError> {
             .send(&FromAgent::Warning(warning), &[])
             .map_err(process)?;
     }
-    for port in &plan.localhost {
-        let listeners = loopback::listen(*port)?;
+    for local in &plan.localhost {
+        let listeners = loopback::listen(*local)?;
         let descriptors: Vec<_> = listeners.iter().map(|socket| socket.as_fd()).collect();
+        let LocalPort { tcp, port } = *local;
         channel
-            .send(&FromAgent::Listening { port: *port }, &descriptors)
+            .send(&FromAgent::Listening { tcp, port }, &descriptors)
             .map_err(process)?;
     }
     channel.send(&FromAgent::Ready, &[]).map_err(process)?;

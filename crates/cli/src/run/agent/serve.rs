@@ -14,13 +14,16 @@ use super::loopback::RefusedCalls;
 use super::program;
 use crate::run::channel::Channel;
 use crate::run::link::LinkEnd;
-use crate::run::message::{Ending, FromAgent, Passed, ToAgent};
+use crate::run::message::{Ending, FromAgent, Passed, ToAgent, Wanted};
 use crate::run::plan::Plan;
 use crate::run::signals::{GroupSignals, Signals};
 
+/// Sockets that fit into one message, with the longest names and addresses.
+const SEEN_TOGETHER: usize = 48;
+
 /// Starts CMD and serves until the relay says that the run is over, or is gone. Returns what is
 /// slow to close.
-pub(super) fn run(channel: &Channel, plan: &Plan, link: &LinkEnd) -> Option<RefusedCalls> {
+pub(super) fn run(channel: &Channel, plan: &Plan, link: Option<&LinkEnd>) -> Option<RefusedCalls> {
     let (Ok(children), Ok(group_signals)) = (Signals::children(), GroupSignals::watch()) else {
         return None;
     };
@@ -36,16 +39,19 @@ pub(super) fn run(channel: &Channel, plan: &Plan, link: &LinkEnd) -> Option<Refu
         }
     };
     let mut kept: Vec<&dyn AsRawFd> = vec![channel, &children, &group_signals];
-    kept.extend(link.fds.iter().map(|fd| fd as &dyn AsRawFd));
+    let ends = link.into_iter().flat_map(|link| &link.fds);
+    kept.extend(ends.map(|fd| fd as &dyn AsRawFd));
     descriptors::close_all_but(&kept);
+    // In a run that was joined its own agent does both.
+    let watches = plan.join.is_none();
     let mut agent = Agent {
         channel,
         program: Some(program),
         relay: getppid(),
         group_signals,
-        holders: Holders::new().ok(),
+        holders: watches.then(Holders::new).and_then(Result::ok),
         // No packet sockets in this kernel: then such calls fail without a hint.
-        refused_calls: RefusedCalls::watch().ok(),
+        refused_calls: watches.then(RefusedCalls::watch).and_then(Result::ok),
     };
     while agent.turn(&children) {}
     agent.end();
@@ -122,8 +128,31 @@ impl Agent<'_> {
                 let sockets = asked.and_then(Result::ok).unwrap_or(0);
                 self.tell(&FromAgent::Unsent { sockets })
             }
+            Ok(Some((ToAgent::Sockets { id, wanted }, _))) => self.tell_sockets(id, wanted),
+            Ok(Some((ToAgent::Joined { pid }, _))) => {
+                if let Some(holders) = &mut self.holders {
+                    holders.join(pid);
+                }
+                true
+            }
             Ok(Some((ToAgent::MapsWritten | ToAgent::Start | ToAgent::RemoveAtEnd(_), _))) => true,
             Ok(Some((ToAgent::End, _)) | None) | Err(_) => false,
+        }
+    }
+
+    fn tell_sockets(&mut self, id: u64, wanted: Wanted) -> bool {
+        let seen = self.holders.as_mut().map(|holders| holders.local(wanted));
+        let mut seen = seen.and_then(Result::ok).unwrap_or_default();
+        loop {
+            let rest = seen.split_off(seen.len().min(SEEN_TOGETHER));
+            let more = !rest.is_empty();
+            let sockets = std::mem::replace(&mut seen, rest);
+            if !self.tell(&FromAgent::Sockets { id, sockets, more }) {
+                return false;
+            }
+            if !more {
+                return true;
+            }
         }
     }
 
@@ -186,7 +215,7 @@ impl Agent<'_> {
             let holders = self.holders.as_mut();
             let found = holders.and_then(|h| h.find(true, call.caller, call.called));
             let cmd = self.program.map(|pid| pid.as_raw().unsigned_abs());
-            let program = found.or_else(|| Holders::only_one(cmd?));
+            let program = found.or_else(|| self.holders.as_ref()?.only_one(cmd?));
             let port = call.called.port();
             if !self.tell(&FromAgent::LoopbackRefused { port, program }) {
                 return false;

@@ -23,8 +23,23 @@ const INODE_AT: usize = 68;
 /// TCP states of sockets that a program has closed and whose last data is on its way:
 /// FIN-WAIT-1, LAST-ACK and CLOSING, as bits of `tcp_states.h`.
 const CLOSED_UNSENT: u32 = 1 << 4 | 1 << 9 | 1 << 11;
+/// Listeners, as a bit of `tcp_states.h`.
+pub(super) const LISTEN: u32 = 1 << 10;
+/// Every state.
+pub(super) const ANY_STATE: u32 = u32::MAX;
 /// A dump's answers come in pieces of at most this many octets.
 const ANSWER_MAX: usize = 32 * 1024;
+
+/// A socket that a dump showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dumped {
+    pub(super) local: SocketAddr,
+    pub(super) peer: SocketAddr,
+    /// As `tcp_states.h` has it.
+    pub(super) state: u8,
+    /// 0: no process holds it any more.
+    pub(super) inode: u32,
+}
 
 /// A socket that asks.
 #[derive(Debug)]
@@ -79,13 +94,37 @@ impl SockDiag {
     /// How many TCP sockets no process holds any more while they still have data to send.
     pub(super) fn closed_unsent(&mut self) -> io::Result<usize> {
         let mut count = 0;
+        self.dump(true, CLOSED_UNSENT, |body| {
+            if number_at(body, INODE_AT) == Some(0) {
+                count += 1;
+            }
+        })?;
+        Ok(count)
+    }
+
+    /// Shows every socket that is in one of `states`. A dump of listeners alone walks the
+    /// kernel's table of listeners, and no connection.
+    pub(super) fn sockets(
+        &mut self,
+        tcp: bool,
+        states: u32,
+        mut show: impl FnMut(Dumped),
+    ) -> io::Result<()> {
+        self.dump(tcp, states, |body| {
+            if let Some(dumped) = dumped(body) {
+                show(dumped);
+            }
+        })
+    }
+
+    /// Shows each `struct inet_diag_msg` of both families.
+    fn dump(&mut self, tcp: bool, states: u32, mut show: impl FnMut(&[u8])) -> io::Result<()> {
+        let protocol = match tcp {
+            true => libc::IPPROTO_TCP,
+            false => libc::IPPROTO_UDP,
+        };
         for family in [libc::AF_INET, libc::AF_INET6] {
-            let mut request = request(
-                libc::IPPROTO_TCP,
-                CLOSED_UNSENT,
-                NLM_F_REQUEST | NLM_F_DUMP,
-                None,
-            );
+            let mut request = request(protocol, states, NLM_F_REQUEST | NLM_F_DUMP, None);
             request[NLMSG_HEADER_LEN] = u8::try_from(family).unwrap_or(0);
             self.ask(&request)?;
             let mut done = false;
@@ -94,12 +133,12 @@ impl SockDiag {
                 done = received == 0;
                 messages(&self.buffer[..received], |kind, body| match kind {
                     NLMSG_DONE | NLMSG_ERROR => done = true,
-                    SOCK_DIAG_BY_FAMILY if number_at(body, INODE_AT) == Some(0) => count += 1,
+                    SOCK_DIAG_BY_FAMILY => show(body),
                     _ => {}
                 });
             }
         }
-        Ok(count)
+        Ok(())
     }
 
     fn ask(&self, request: &[u8]) -> io::Result<()> {
@@ -158,6 +197,33 @@ fn address(ip: IpAddr) -> [u8; 16] {
             octets
         }
     }
+}
+
+/// `struct inet_diag_msg` (`linux/inet_diag.h`).
+fn dumped(body: &[u8]) -> Option<Dumped> {
+    let port = |at: usize| {
+        let two = body.get(at..at + 2)?.try_into().ok()?;
+        Some(u16::from_be_bytes(two))
+    };
+    let address = |at: usize| -> Option<IpAddr> {
+        match i32::from(*body.first()?) {
+            libc::AF_INET => {
+                let octets: [u8; 4] = body.get(at..at + 4)?.try_into().ok()?;
+                Some(octets.into())
+            }
+            libc::AF_INET6 => {
+                let octets: [u8; 16] = body.get(at..at + 16)?.try_into().ok()?;
+                Some(octets.into())
+            }
+            _ => None,
+        }
+    };
+    Some(Dumped {
+        local: SocketAddr::new(address(8)?, port(4)?),
+        peer: SocketAddr::new(address(24)?, port(6)?),
+        state: *body.get(1)?,
+        inode: number_at(body, INODE_AT)?,
+    })
 }
 
 /// Shows each message of an answer, its kind and its body.

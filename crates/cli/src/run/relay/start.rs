@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 
 use tokio::io::Interest;
@@ -24,9 +24,15 @@ pub(crate) struct Setup {
     pub(super) link: Option<LinkEnd>,
     /// What a TUN was refused with, where something else takes its place.
     pub(super) instead_of: Option<SetupError>,
-    /// Sockets that listen inside, with the host's port that they stand for.
-    pub(super) listeners: Vec<(u16, TcpListener)>,
+    pub(super) locals: Vec<LocalSocket>,
     pub(super) warnings: Vec<String>,
+}
+
+/// A socket on the program's loopback, with the port of the host's that it stands for.
+#[derive(Debug)]
+pub(crate) enum LocalSocket {
+    Tcp(u16, TcpListener),
+    Udp(u16, UdpSocket),
 }
 
 impl Setup {
@@ -40,9 +46,9 @@ impl Setup {
         self.instead_of.as_ref()
     }
 
-    /// Sockets that listen inside, with the host's port that they stand for.
-    pub(crate) fn take_listeners(&mut self) -> Vec<(u16, TcpListener)> {
-        std::mem::take(&mut self.listeners)
+    /// What listens inside for `--localhost`.
+    pub(crate) fn take_locals(&mut self) -> Vec<LocalSocket> {
+        std::mem::take(&mut self.locals)
     }
 
     /// What a person should know before CMD starts.
@@ -77,7 +83,7 @@ impl Setup {
         let signals = unsafe { AsyncFd::register_with_interest(signals, Interest::READABLE) }?;
         Ok(Start {
             agent: self.agent,
-            link: AgentLink::new(self.channel)?,
+            link: AgentLink::new(self.channel, self.agent)?,
             signals,
         })
     }
