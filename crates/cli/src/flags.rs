@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Sockets(SocketsFlags),
     /// Change a run that is under way.
     Set(SetFlags),
+    /// Show every socket of a run, live.
+    Top(TopFlags),
     /// Say what this machine lacks for `run`, with the exact fix.
     Doctor(DoctorFlags),
     /// Give a network namespace that exists already a link whose other end is Switchboard.
@@ -225,6 +227,14 @@ pub(crate) struct SetFlags {
     pub(crate) publish: Vec<String>,
 }
 
+/// Flags of `top`.
+#[derive(Args, Debug)]
+pub(crate) struct TopFlags {
+    /// Of which run; not needed while there is only one
+    #[arg(value_name = "PID|NAME", value_parser = parse_which)]
+    pub(crate) run: Option<Which>,
+}
+
 /// Flags of `doctor`.
 #[derive(Args, Debug)]
 pub(crate) struct DoctorFlags {
@@ -345,7 +355,8 @@ pub(crate) fn report(error: &clap::Error) -> u8 {
     let command = command_line().into_iter().nth(1).unwrap_or_default();
     let command = command.to_string_lossy();
     let help = match &*command {
-        "run" | "open" | "tour" | "sockets" | "set" | "doctor" | "attach" | "install-links" => {
+        "run" | "open" | "tour" | "sockets" | "set" | "top" | "doctor" | "attach"
+        | "install-links" => {
             format!("switchboard {command} --help")
         }
         name if NAMES.contains(&name) => format!("{name} --help"),

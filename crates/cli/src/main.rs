@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Tour(flags) => cmd::tour::main(&flags),
         Command::Sockets(flags) => cmd::sockets::main(&flags),
         Command::Set(flags) => cmd::set::main(&flags),
+        Command::Top(flags) => cmd::top::main(&flags),
         Command::Doctor(flags) => cmd::doctor::main(&flags),
         Command::Attach(flags) => cmd::attach::main(&flags),
         Command::Slirp4netns(flags) => cmd::slirp4netns::main(&flags),

@@ -28,6 +28,7 @@ mod context;
 mod destination;
 mod dns;
 mod echo;
+mod figures;
 mod forward;
 mod gateway;
 #[cfg(doctest)]
@@ -46,6 +47,7 @@ mod udp_relay;
 mod visit;
 
 pub use config::{DnsServers, GatewayConfig, HostAddress, HostLoopback, Prefix};
+pub use figures::{Half, Halves};
 pub use forward::Forward;
 pub use gateway::{Gateway, GatewayBuilder};
 pub use host_network::{HostNetwork, HostNetworkBuilder, HostNetworkStats};

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 use switchboard_wire::{Endpoint, Protocol};
 
+use crate::figures::{FarFigures, FarHalf, Halves};
 use crate::limits::Limits;
-use crate::observer::{Flow, Program};
+use crate::observer::{Flow, Program, Refused};
 
 /// Who holds a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -135,9 +136,18 @@ pub struct SocketRow {
     pub received: u64,
     /// Octets that the program sent ("up").
     pub sent: u64,
-    /// How long it has existed.
+    /// How long it has existed, or did.
     #[serde(rename = "age_ms", serialize_with = "millis")]
     pub age: Duration,
+    /// How long it has been gone.
+    #[serde(skip)]
+    pub ended: Option<Duration>,
+    /// Why it was turned away, if it was.
+    #[serde(skip)]
+    pub why: Option<Arc<Refused>>,
+    /// Whether the other end called (`-p`).
+    #[serde(skip)]
+    pub inward: bool,
 }
 
 fn display<T: fmt::Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
@@ -150,18 +160,6 @@ fn micros<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Er
 
 fn millis<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
     value.as_millis().serialize(to)
-}
-
-/// What the host knows of a far half.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FarFigures {
-    pub(crate) rtt: Option<Duration>,
-    pub(crate) resent: Option<u64>,
-}
-
-/// Asks the host about a far half, when somebody looks.
-pub(crate) trait FarHalf: Send + Sync {
-    fn figures(&self) -> FarFigures;
 }
 
 /// A socket that is in use: written by its task, read by snapshots.
@@ -238,6 +236,9 @@ impl Live {
             _ => None,
         };
         SocketRow {
+            ended: None,
+            why: None,
+            inward: matches!(&self.holder, LiveHolder::OfFlow(flow) if flow.inward),
             number: self.number,
             program,
             pid,
@@ -260,10 +261,17 @@ pub(crate) struct LiveRow {
     registry: Registry,
     /// The state that the row ends in.
     ending: SocketState,
+    why: Option<Arc<Refused>>,
     keep: bool,
 }
 
 impl LiveRow {
+    /// The flow was turned away.
+    pub(crate) fn refuse(&mut self, state: SocketState, why: &Refused) {
+        self.ending = state;
+        self.why = Some(Arc::new(why.clone()));
+    }
+
     /// The row of a socket that is gone shows this state.
     pub(crate) fn end_as(&mut self, state: SocketState) {
         self.ending = state;
@@ -286,7 +294,8 @@ impl std::ops::Deref for LiveRow {
 impl Drop for LiveRow {
     fn drop(&mut self) {
         self.live.set_state(self.ending);
-        let row = self.live.row();
+        let mut row = self.live.row();
+        row.why = self.why.take();
         *lock(&self.live.far) = None;
         let mut table = lock(&self.registry.table);
         table.live.remove(&self.live.number);
@@ -341,13 +350,25 @@ impl Registry {
             let mut table = lock(&self.table);
             table.trim(&self.limits);
             let live: Vec<_> = table.live.values().cloned().collect();
-            let done: Vec<_> = table.done.iter().map(|(_, row)| row.clone()).collect();
+            let done = table.done.iter().map(|(at, row)| SocketRow {
+                ended: Some(at.elapsed()),
+                ..row.clone()
+            });
+            let done: Vec<_> = done.collect();
             (live, done)
         };
         // Asking the host for figures happens outside the lock.
         let mut all: Vec<_> = live.iter().map(|live| live.row()).collect();
         all.append(&mut rows);
         all
+    }
+
+    /// Both halves of the conversation with this number, while it is under way.
+    #[must_use]
+    pub fn halves(&self, number: u64) -> Option<Halves> {
+        let live = lock(&self.table).live.get(&number)?.clone();
+        let far = lock(&live.far).clone();
+        Some(far.map_or_else(Halves::default, |far| far.halves()))
     }
 
     /// The program and the name of a conversation, for labels in a capture.
@@ -444,6 +465,7 @@ impl Registry {
             live,
             registry: self.clone(),
             ending: SocketState::Done,
+            why: None,
             keep: true,
         }
     }

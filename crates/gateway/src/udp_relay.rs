@@ -62,7 +62,7 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
         incoming.refuse(Refusal::Silent);
         return context.tell_unanswered(flow, started.elapsed());
     };
-    row.end_as(ended_state(&why));
+    row.refuse(ended_state(&why), &why);
     incoming.refuse(destination::refusal(&why));
     context.tell_refused(&flow, why, started.elapsed());
 }

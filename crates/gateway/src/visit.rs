@@ -8,8 +8,9 @@ use switchboard::net::TcpStream;
 use switchboard_wire::{Endpoint, Protocol};
 
 use crate::context::{Context, Ends};
+use crate::figures::FarFigures;
 use crate::observer::{Ending, Flow, Happening, Transport};
-use crate::registry::{FarFigures, LiveRow, SocketState};
+use crate::registry::{LiveRow, SocketState};
 
 /// Tells of the conversation and keeps its two rows for as long as it lives.
 pub(crate) struct Visit {

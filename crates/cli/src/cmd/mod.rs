@@ -9,4 +9,5 @@ pub(crate) mod run;
 pub(crate) mod set;
 pub(crate) mod slirp4netns;
 pub(crate) mod sockets;
+pub(crate) mod top;
 pub(crate) mod tour;

@@ -88,6 +88,7 @@ mod tests {
                 age_ms: 12,
                 agent: Some(48111),
                 map_root: false,
+                record: None,
             },
             published: vec![Published {
                 listen: "tcp://127.0.0.1:8080".to_owned(),

@@ -5,6 +5,7 @@
 //!
 //! - `GET /run`: [`RunInfo`]
 //! - `GET /sockets`: [`RunReport`]
+//! - `GET /sockets/NUMBER`: [`Conversation`]
 //! - `POST /set`: [`Change`], answered by [`Published`]
 //! - `POST /join`: [`Joining`], answered by [`RunInfo`]
 
@@ -16,11 +17,11 @@ mod server;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use client::{AskError, Run, find, wait_for};
-pub(crate) use rows::Row;
+pub(crate) use rows::{Conversation, HalfReport, Row};
 pub(crate) use server::{Inside, ServeError, Served, serve};
 
 /// What a run says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunInfo {
     /// The relay's process id, which names the run.
     pub(crate) pid: u32,
@@ -34,6 +35,8 @@ pub(crate) struct RunInfo {
     pub(crate) agent: Option<u32>,
     /// Whether its programs see themselves as uid 0.
     pub(crate) map_root: bool,
+    /// Where its packets are recorded.
+    pub(crate) record: Option<String>,
 }
 
 /// What a run says of itself and its sockets.

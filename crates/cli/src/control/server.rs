@@ -2,19 +2,22 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use switchboard_gateway::{BoxFuture, Registry};
+use switchboard_gateway::{BoxFuture, HandshakeRecorder, Registry};
 use tokio::net::UnixListener;
 
-use super::{Change, Joining, Published, Refusal, Row, RunInfo, RunReport, directory};
+use super::{
+    Change, Conversation, Joining, Published, Refusal, Row, RunInfo, RunReport, directory,
+};
 use crate::run::relay::InsideSocket;
 
 /// How long the agent may take to say what it sees, before the rest is told without it.
@@ -28,6 +31,8 @@ pub(crate) trait Inside: Send + Sync {
     fn sockets(&self) -> BoxFuture<'_, Vec<InsideSocket>>;
     /// A process outside the run's tree starts programs in its namespaces.
     fn joined(&self, pid: u32) -> BoxFuture<'_, io::Result<()>>;
+    /// How long the directory took to find `address`, if it did of late.
+    fn found_in(&self, address: IpAddr) -> Option<Duration>;
     /// Ports that are published.
     fn published(&self) -> Vec<Published>;
     /// Publishes a port, or takes one back; the text is for a person.
@@ -39,7 +44,10 @@ pub(crate) struct Served {
     pub(crate) name: Option<String>,
     pub(crate) command: String,
     pub(crate) map_root: bool,
+    /// Where packets are recorded.
+    pub(crate) record: Option<PathBuf>,
     pub(crate) registry: Registry,
+    pub(crate) recorder: HandshakeRecorder,
     pub(crate) inside: Arc<dyn Inside>,
 }
 
@@ -105,6 +113,7 @@ pub(crate) fn serve(served: Served) -> Result<Vec<PathBuf>, ServeError> {
     let router = Router::new()
         .route("/run", get(run))
         .route("/sockets", get(sockets))
+        .route("/sockets/{number}", get(conversation))
         .route("/set", post(set))
         .route("/join", post(join))
         .with_state(server);
@@ -121,6 +130,11 @@ impl Server {
             age_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
             agent: self.served.inside.agent(),
             map_root: self.served.map_root,
+            record: self
+                .served
+                .record
+                .as_deref()
+                .map(|path| path.display().to_string()),
         }
     }
 }
@@ -141,13 +155,34 @@ async fn run(State(server): State<Server>) -> Json<RunInfo> {
 async fn sockets(State(server): State<Server>) -> Json<RunReport> {
     let inside = tokio::time::timeout(INSIDE_WAIT, server.served.inside.sockets()).await;
     let snapshot = server.served.registry.snapshot();
-    let rows = snapshot.iter().map(Row::from);
+    let rows = snapshot.iter().map(|row| {
+        let peer = row.peer.filter(|_| row.peer_name.is_some());
+        let found = peer.and_then(|peer| server.served.inside.found_in(peer.ip()));
+        Row {
+            found_us: found.and_then(|found| u64::try_from(found.as_micros()).ok()),
+            ..Row::from(row)
+        }
+    });
     let inside = inside.unwrap_or_default();
     Json(RunReport {
         run: server.info(),
         published: server.served.inside.published(),
         sockets: rows.chain(inside.into_iter().map(Row::from)).collect(),
     })
+}
+
+async fn conversation(
+    State(server): State<Server>,
+    Path(number): Path<u64>,
+) -> Result<Json<Conversation>, Refused> {
+    let served = &server.served;
+    let snapshot = served.registry.snapshot();
+    let Some(row) = snapshot.iter().find(|row| row.number == number) else {
+        let text = format!("no socket has the number {number}");
+        return Err(Refused(StatusCode::NOT_FOUND, text));
+    };
+    let halves = served.registry.halves(number).unwrap_or_default();
+    Ok(Json(Conversation::of(row, halves, &served.recorder)))
 }
 
 async fn set(

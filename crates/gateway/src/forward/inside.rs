@@ -89,7 +89,7 @@ async fn relay(context: Arc<Context>, mut inside: TcpStream, caller: SocketAddr,
         Err(why) => {
             context.holder_grace(&flow).await;
             let _ = SockRef::from(&inside).set_linger(Some(Duration::ZERO));
-            row.end_as(ended_state(&why));
+            row.refuse(ended_state(&why), &why);
             return context.tell_refused(&flow, why, started.elapsed());
         }
     };

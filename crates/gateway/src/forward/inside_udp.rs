@@ -102,7 +102,7 @@ impl Service {
         let (host, permit) = match opened {
             Ok(opened) => opened,
             Err(why) => {
-                row.end_as(SocketState::Refused);
+                row.refuse(SocketState::Refused, &why);
                 context.tell_refused(&flow, why, began.elapsed());
                 return None;
             }

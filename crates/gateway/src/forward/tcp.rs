@@ -115,7 +115,7 @@ impl Call {
                 let _ = self.stream.set_nodelay(true);
                 let legs = Legs {
                     inside,
-                    outside: self.stream,
+                    outside: Arc::new(self.stream),
                 };
                 let elapsed = started.elapsed();
                 tcp_relay::run(context, shared.pool.clone(), legs, (flow, row, elapsed)).await;
@@ -129,7 +129,7 @@ impl Call {
                     io::ErrorKind::TimedOut => Refused::TimedOut,
                     _ => refused(&error, None),
                 };
-                row.end_as(tcp_relay::ended_state(&why));
+                row.refuse(tcp_relay::ended_state(&why), &why);
                 context.tell_refused(&flow, why, started.elapsed());
             }
         }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use nix::sys::socket::{setsockopt, sockopt};
 use switchboard::device::host_socket::{self, MtuDiscovery};
 
-use crate::registry::FarFigures;
+use crate::figures::{FarFigures, Half};
 
 /// Lets the host treat DF as the program asked.
 pub(crate) fn set_dont_fragment(socket: &impl AsFd, to: SocketAddr, yes: bool) -> io::Result<()> {
@@ -35,5 +35,21 @@ pub(crate) fn far_figures(socket: &impl AsFd) -> FarFigures {
             resent: Some(info.retransmits.into()),
         },
         Err(_) => FarFigures::default(),
+    }
+}
+
+/// The same in full.
+pub(crate) fn far_half(socket: &impl AsFd) -> Half {
+    let Ok(info) = host_socket::tcp_info(socket) else {
+        return Half::default();
+    };
+    let rtt = (!info.rtt.is_zero()).then_some(info.rtt);
+    Half {
+        rtt,
+        rtt_variation: rtt.map(|_| info.rttvar),
+        resent: Some(info.retransmits.into()),
+        segment: Some(info.send_mss.into()),
+        in_flight: Some(u64::from(info.unacked) * u64::from(info.send_mss)),
+        ..Half::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
@@ -13,13 +14,31 @@ use crate::outside::{read_error_queue, refused, refused_by, want_errors};
 /// Connects the host to `to`; after `wait` it counts as not answering.
 pub(crate) async fn connect(to: SocketAddr, wait: Duration) -> Result<TcpStream, Refused> {
     let stream = begin(to).map_err(|error| refused(&error, None))?;
-    match tokio::time::timeout(wait, stand(&stream)).await {
+    settle(&stream, to, wait).await?;
+    Ok(stream)
+}
+
+/// The same; `watch` is shown the socket while nobody has answered yet.
+pub(crate) async fn connect_watched(
+    to: SocketAddr,
+    wait: Duration,
+    watch: impl FnOnce(&Arc<TcpStream>),
+) -> Result<Arc<TcpStream>, Refused> {
+    let stream = Arc::new(begin(to).map_err(|error| refused(&error, None))?);
+    watch(&stream);
+    settle(&stream, to, wait).await?;
+    Ok(stream)
+}
+
+/// Waits for the far side's answer.
+async fn settle(stream: &TcpStream, to: SocketAddr, wait: Duration) -> Result<(), Refused> {
+    match tokio::time::timeout(wait, stand(stream)).await {
         Ok(Ok(())) => {
             // From here on ICMP errors are hints, not verdicts (RFC 5461 section 2).
-            let _ = want_errors(&stream, to, false);
-            Ok(stream)
+            let _ = want_errors(stream, to, false);
+            Ok(())
         }
-        Ok(Err(error)) => Err(why(&stream, &error)),
+        Ok(Err(error)) => Err(why(stream, &error)),
         Err(_) => Err(Refused::TimedOut),
     }
 }

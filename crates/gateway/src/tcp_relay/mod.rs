@@ -14,13 +14,14 @@ use tokio::net::TcpStream as HostStream;
 
 use crate::context::{Context, Ends};
 use crate::destination::{self, Destination};
+use crate::figures::FlowSockets;
 use crate::observer::{Ending, Flow, Happening, Refused, Transport};
 use crate::outside::chunk::ChunkPool;
-use crate::outside::far_figures;
 use crate::policy::Verdict;
-use crate::registry::{FarFigures, FarHalf, LiveRow, SocketState};
+use crate::registry::{LiveRow, SocketState};
 
 pub(crate) use connect::connect;
+use connect::connect_watched;
 use pump::Pump;
 
 /// Octets that a flow's inside leg may keep of what the outside sent. The link is short:
@@ -57,7 +58,7 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
         .add_flow(&flow, Protocol::Tcp, SocketState::SynSent);
     let outside = tokio::select! {
         biased;
-        outside = reach(&context, &flow) => outside,
+        outside = reach(&context, &flow, &row) => outside,
         () = incoming.expired() => {
             row.end_as(SocketState::NoAnswer);
             let elapsed = started.elapsed();
@@ -68,7 +69,7 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
         Ok(outside) => outside,
         Err(why) => {
             context.holder_grace(&flow).await;
-            row.end_as(ended_state(&why));
+            row.refuse(ended_state(&why), &why);
             let refusal = destination::refusal(&why);
             let is_silence = why.is_silence_by_rule();
             context.tell_refused(&flow, why, started.elapsed());
@@ -100,12 +101,18 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
 }
 
 /// The outside connection of a flow, or why there is none.
-async fn reach(context: &Context, flow: &Flow) -> Result<HostStream, Refused> {
+async fn reach(context: &Context, flow: &Flow, row: &LiveRow) -> Result<Arc<HostStream>, Refused> {
     if let Verdict::Refuse { how, why } = context.policy.flow(flow) {
         return Err(Refused::Policy { how, why });
     }
     match destination::destination(&context.config, flow.transport, flow.to) {
-        Destination::Outside(to) => connect(to, context.config.limits.connect_wait).await,
+        Destination::Outside(to) => {
+            let watch = |host: &Arc<HostStream>| {
+                let (host, inside) = (Arc::downgrade(host), Weak::new());
+                row.set_far(Arc::new(FlowSockets { host, inside }));
+            };
+            connect_watched(to, context.config.limits.connect_wait, watch).await
+        }
         Destination::Refused(why) => Err(why),
         // Until the caller gives up, as with a machine that drops what it receives.
         Destination::Silent => std::future::pending().await,
@@ -115,7 +122,7 @@ async fn reach(context: &Context, flow: &Flow) -> Result<HostStream, Refused> {
 /// Both legs of a flow that stands.
 pub(crate) struct Legs {
     pub(crate) inside: InsideStream,
-    pub(crate) outside: HostStream,
+    pub(crate) outside: Arc<HostStream>,
 }
 
 /// Moves octets until the conversation is over.
@@ -126,16 +133,19 @@ pub(crate) async fn run(
     (flow, mut row, elapsed): (Arc<Flow>, LiveRow, Duration),
 ) {
     let stood = Instant::now();
-    let outside = Arc::new(legs.outside);
+    let (inside, outside) = (Arc::new(legs.inside), legs.outside);
     context.tell(&Happening::FlowConnected {
         flow: flow.clone(),
         outside: outside.local_addr().ok(),
         elapsed,
     });
     row.set_state(SocketState::Established);
-    row.set_far(Arc::new(FarSocket(Arc::downgrade(&outside))));
+    row.set_far(Arc::new(FlowSockets {
+        host: Arc::downgrade(&outside),
+        inside: Arc::downgrade(&inside),
+    }));
     let limits = context.config.limits;
-    let mut pump = Pump::new(Arc::new(legs.inside), outside, pool, &limits);
+    let mut pump = Pump::new(inside, outside, pool, &limits);
     let stop = pump.run(&row).await;
     let how = pump.finish(stop).await;
     row.set_figures(pump.figures());
@@ -164,16 +174,5 @@ pub(crate) fn ended_state(why: &Refused) -> SocketState {
         | Refused::HostUnreachable { .. }
         | Refused::OtherUnreachable { .. } => SocketState::Unreachable,
         _ => SocketState::Refused,
-    }
-}
-
-/// The host's connection, for as long as its flow keeps it.
-struct FarSocket(Weak<HostStream>);
-
-impl FarHalf for FarSocket {
-    fn figures(&self) -> FarFigures {
-        self.0
-            .upgrade()
-            .map_or_else(FarFigures::default, |host| far_figures(&*host))
     }
 }

@@ -20,11 +20,12 @@ use switchboard::net::TcpStream as InsideStream;
 use tokio::net::TcpStream as HostStream;
 
 use super::turns::Turns;
+use crate::figures::FarFigures;
 use crate::limits::Limits;
 use crate::observer::Ending;
 use crate::outside::chunk::{Appetite, ChunkPool};
 use crate::outside::far_figures;
-use crate::registry::{FarFigures, LiveRow, SocketState};
+use crate::registry::{LiveRow, SocketState};
 
 /// Slices that one `writev` takes (the host's `IOV_MAX` is 1024; the gain ends long before).
 const SLICES: usize = 32;

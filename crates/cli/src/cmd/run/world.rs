@@ -13,7 +13,7 @@ use switchboard_gateway::{
     Program, Registry,
 };
 
-use super::doors::Doors;
+use super::doors::{Doors, Found};
 use super::explain::{Explainer, Own};
 use super::listening;
 use super::onlooker::Recorder;
@@ -65,9 +65,11 @@ impl World {
             dns: config.dns,
             builtin: config.builtin,
         };
+        let found = Arc::new(Found::default());
         let mut builder = Gateway::builder(net.clone())
             .config(config)
             .recorder(recorder.clone())
+            .observer(found.clone())
             .holder_lookup(Arc::new(link.clone()));
         let explainer = flags.see.explain.then(|| Explainer::start(recorder, own));
         if let Some(explainer) = &explainer {
@@ -84,10 +86,18 @@ impl World {
             name: flags.program.name.clone(),
             command: command_line(flags),
             map_root: flags.program.map_root,
+            // Whoever asks may be somewhere else.
+            record: flags
+                .see
+                .record
+                .as_deref()
+                .and_then(|path| std::path::absolute(path).ok()),
             registry: gateway.registry(),
+            recorder: gateway.recorder(),
             inside: Arc::new(Doors {
                 link: link.clone(),
                 published: published.clone(),
+                found,
             }),
         });
         let control = match control {
