@@ -145,7 +145,7 @@ fn auto_publishes_for_as_long_as_the_program_listens() {
     }
     let port = free_port();
     let script = format!(
-        "python3 -c \"{ANSWERS}\" {port} & trap \"kill $!\" EXIT; read line; kill $!; read line"
+        "python3 -c \"{ANSWERS}\" {port} & trap \"kill $!\" EXIT; read line; kill $!; trap - EXIT; read line"
     );
     let mut command = switchboard();
     command.args(["run", "-q", "-p", "auto", "--", "sh", "-c", &script]);

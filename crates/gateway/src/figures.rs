@@ -48,7 +48,8 @@ pub struct Halves {
 
 /// Asks about a conversation, when somebody looks.
 pub(crate) trait FarHalf: Send + Sync {
-    fn figures(&self) -> FarFigures;
+    /// `None`: its sockets are closed.
+    fn figures(&self) -> Option<FarFigures>;
     fn halves(&self) -> Halves;
 }
 
@@ -60,10 +61,9 @@ pub(crate) struct FlowSockets {
 }
 
 impl FarHalf for FlowSockets {
-    fn figures(&self) -> FarFigures {
-        self.host
-            .upgrade()
-            .map_or_else(FarFigures::default, |host| far_figures(&*host))
+    fn figures(&self) -> Option<FarFigures> {
+        let host = self.host.upgrade()?;
+        Some(far_figures(&*host))
     }
 
     fn halves(&self) -> Halves {

@@ -220,10 +220,9 @@ impl Live {
     }
 
     fn row(&self) -> SocketRow {
-        let figures = match &*lock(&self.far) {
-            Some(far) => far.figures(),
-            None => *lock(&self.figures),
-        };
+        let far = lock(&self.far).as_ref().and_then(|far| far.figures());
+        // Of sockets that are closed, the last that they said.
+        let figures = far.unwrap_or_else(|| *lock(&self.figures));
         let program = match &self.holder {
             LiveHolder::Known(holder) => holder.clone(),
             LiveHolder::OfFlow(flow) => match flow.holder() {

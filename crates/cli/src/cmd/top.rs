@@ -128,12 +128,14 @@ impl Top {
             return;
         };
         let number = self.ui.selected.as_ref().and_then(|key| key.number);
-        if let Some(number) = number
-            && let Ok(halves) = self
-                .runtime
-                .block_on(self.run.get(&format!("/sockets/{number}")))
-        {
-            *found = Some(halves);
+        let Some(number) = number else {
+            return;
+        };
+        let path = format!("/sockets/{number}");
+        let asked = self.run.get(&path);
+        // One that has gone meanwhile keeps what was known of it last.
+        if let Ok(halves) = self.runtime.block_on(asked) {
+            *found = Some(Box::new(halves));
         }
     }
 }

@@ -102,7 +102,7 @@ impl Conversation {
         let lines = lines.iter().take(PACKETS_TOLD).map(|line| {
             let packet = line.text(Layout::NARROW);
             format!(
-                "{:.2} ms  {}  {}",
+                "{:>6.2} ms  {}  {}",
                 line.millis(),
                 line.arrow(),
                 packet.trim_end()

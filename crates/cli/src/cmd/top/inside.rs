@@ -70,7 +70,9 @@ fn halves(found: &Conversation) -> Vec<String> {
         both("sent again", &|half| {
             half.resent.map(|count| count.to_string())
         }),
-        both("full segment", &|half| amount(half.segment)),
+        both("full segment", &|half| {
+            half.segment.map(|count| format!("{count} bytes"))
+        }),
         both("in flight", &|half| amount(half.in_flight)),
         both("not sent yet", &|half| amount(half.unsent)),
     ]

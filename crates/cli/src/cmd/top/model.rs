@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::control::{Row, RunInfo, RunReport};
 
-/// How long a failed call, and whatever else has ended, stays.
-const ENDED_SHOWN_MS: u64 = 10_000;
+/// How long a failed call stays.
+const FAILED_SHOWN_MS: u64 = 10_000;
+/// How long a conversation that is over stays.
+const ENDED_SHOWN_MS: u64 = 3_000;
 
 /// Remembers the last answer.
 #[derive(Debug, Default)]
@@ -52,7 +54,11 @@ impl Model {
         let before = std::mem::take(&mut self.octets);
         let mut sockets = Vec::new();
         for row in report.sockets {
-            let gone = row.ended_ms.is_some_and(|ms| ms > ENDED_SHOWN_MS);
+            let shown = match has_failed(&row) {
+                true => FAILED_SHOWN_MS,
+                false => ENDED_SHOWN_MS,
+            };
+            let gone = row.ended_ms.is_some_and(|ms| ms > shown);
             // Our own services listen in every run, and talk to the programs that are shown.
             if gone || row.is_builtin() {
                 continue;
@@ -146,8 +152,7 @@ impl Socket {
 
     /// Whether the call came to nothing, or was cut off.
     pub(super) fn has_failed(&self) -> bool {
-        let failures = ["REFUSED", "UNREACHABLE", "NO ANSWER", "CUT OFF"];
-        failures.contains(&self.row.state.as_str())
+        has_failed(&self.row)
     }
 
     /// Name and process id.
@@ -161,6 +166,11 @@ impl Socket {
             None => (program, ""),
         }
     }
+}
+
+fn has_failed(row: &Row) -> bool {
+    let failures = ["REFUSED", "UNREACHABLE", "NO ANSWER", "CUT OFF"];
+    failures.contains(&row.state.as_str())
 }
 
 pub(super) fn port_of(address: &str) -> &str {

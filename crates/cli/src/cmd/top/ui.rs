@@ -32,7 +32,7 @@ pub(super) enum Screen {
     #[default]
     Table,
     /// One conversation, once the run has told of it.
-    Inside(Option<Conversation>),
+    Inside(Option<Box<Conversation>>),
     Help,
 }
 

@@ -30,7 +30,7 @@ Each line is one socket of the run: one exact endpoint of a conversation.
   RS     segments that the far half sent again
   DOWN   bits per second that the program receives; UP: that it sends
 
-A call that failed, and a conversation that is over, stays for 10 s.
+A call that failed stays for 10 s, a conversation that is over for 3 s.
 
   Up Down PgUp PgDn Home End   choose a socket
   Enter   look inside: both halves of the conversation, its first packets
@@ -54,7 +54,7 @@ pub(super) fn view(
         Screen::Inside(found) => {
             let key = ui.selected.as_ref();
             let socket = snapshot.sockets.iter().find(|row| Some(&row.key()) == key);
-            let text = inside::lines(socket, found.as_ref(), width);
+            let text = inside::lines(socket, found.as_deref(), width);
             screen(
                 snapshot,
                 ui,
