@@ -291,6 +291,24 @@ if printf '%s' "$page" | grep -q 'held by curl\['; then ok "the built-in page na
 "$switchboard" run -q -- /nonexistent/program 2>/dev/null; expect "not found is 127" 127 $?
 "$switchboard" run -q -- /etc/passwd 2>/dev/null; expect "not executable is 126" 126 $?
 
+# --- a run that is under way: named, changed, joined -------------------------------------------
+mkfifo "$tmp/stop"
+"$switchboard" run -q --name "acceptance-$$" -p auto -- sh -c \
+  'python3 -m http.server 18500 >/dev/null 2>&1 & cat >/dev/null; kill $!' <"$tmp/stop" 2>/dev/null &
+under_way=$!
+exec 9>"$tmp/stop"
+reached() { for _ in $(seq 100); do curl -sf -o /dev/null "http://127.0.0.1:$1/" && echo yes && return; sleep 0.1; done; echo no; }
+expect "-p auto: the program's listener is reached" yes "$(reached 18500)"
+"$switchboard" set "acceptance-$$" -p +18501:18500 >"$tmp/set" 2>&1; expect "set -p +18501:18500" 0 $?
+expect "the new port is reached" yes "$(reached 18501)"
+"$switchboard" set "acceptance-$$" -p -18501 >"$tmp/set" 2>&1; expect "set -p -18501" 0 $?
+curl -s -o /dev/null --max-time 5 http://127.0.0.1:18501/; expect "and is gone" 7 $?
+"$switchboard" run -q --join "acceptance-$$" -- sh -c 'curl -sf -o /dev/null http://127.0.0.1:18500/ && exit 42'
+expect "--join: the same loopback, its own exit code" 42 $?
+expect "sockets shows the listener with its program" 1 "$("$switchboard" sockets "acceptance-$$" | grep -c '^  python3\[.*0\.0\.0\.0:18500 .*LISTEN')"
+exec 9>&-
+wait "$under_way" 2>/dev/null
+
 # --- the same as a user without any right ---------------------------------------------------------
 if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && [ -z "${LINK:-}" ]; then
   cp "$switchboard" "$tmp/switchboard" && chmod 755 "$tmp/switchboard"

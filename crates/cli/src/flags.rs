@@ -75,8 +75,19 @@ pub(crate) struct RunFlags {
     #[command(flatten, next_help_heading = "Reach")]
     pub(crate) reach: ReachFlags,
 
+    #[command(flatten, next_help_heading = "Guard")]
+    pub(crate) guard: GuardFlags,
+
     #[command(flatten, next_help_heading = "The program")]
     pub(crate) program: ProgramFlags,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GuardFlags {
+    /// Let the program have at most so many connections and UDP sockets at once; more are
+    /// refused, and counted
+    #[arg(long, value_name = "NUMBER", value_parser = parse_count)]
+    pub(crate) max_flows: Option<usize>,
 }
 
 #[derive(Args, Debug)]
@@ -152,7 +163,7 @@ pub(crate) struct ProgramFlags {
     /// Run CMD in the network of a run that is under way, for as long as that run lasts
     #[arg(long, value_name = "PID|NAME", value_parser = parse_which)]
     #[arg(conflicts_with_all = ["explain", "record", "publish", "localhost", "host_loopback"])]
-    #[arg(conflicts_with_all = ["dns", "net", "mtu", "link", "map_root", "name"])]
+    #[arg(conflicts_with_all = ["dns", "net", "mtu", "link", "map_root", "name", "max_flows"])]
     pub(crate) join: Option<Which>,
 
     /// Show the program uid 0 and gid 0 instead of the caller's
@@ -255,6 +266,14 @@ pub(crate) struct ManFlags {
 pub(crate) struct CompletionFlags {
     /// For which shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// At least one of something.
+fn parse_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("write a number from 1 on".to_owned()),
+        Ok(count) => Ok(count),
+    }
 }
 
 /// Which run is meant.

@@ -307,3 +307,33 @@ fn a_proxy_on_this_machines_loopback_is_told_once() {
     assert_eq!(run(&["--localhost", "3128"]), "");
     assert_eq!(run(&["-q"]), "");
 }
+
+#[test]
+fn what_is_beyond_max_flows_is_refused_and_said_once() {
+    if !can_run() {
+        return;
+    }
+    let host = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = host.local_addr().unwrap().port();
+    let script = format!(
+        "python3 -c 'import socket\n\
+         kept = [socket.create_connection((\"10.0.2.2\", {port})) for _ in range(2)]\n\
+         for _ in range(3):\n\
+         \x20   try: socket.create_connection((\"10.0.2.2\", {port}))\n\
+         \x20   except OSError as e: print(e.errno)'"
+    );
+    let output = run_sh(&["--host-loopback", "--max-flows", "2"], &script);
+    // EHOSTUNREACH.
+    assert_eq!(stdout(&output), "113\n113\n113\n", "{}", stderr(&output));
+    let said = stderr(&output);
+    let refused = format!("10.0.2.2:{port}: too many connections at once (--max-flows 2)");
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(
+        lines[0].starts_with("switchboard: refused ") && lines[0].ends_with(&refused),
+        "{said}"
+    );
+    assert_eq!(
+        lines[1..],
+        ["switchboard: 3 calls refused by a limit of this run"]
+    );
+}

@@ -58,8 +58,8 @@ try:
 except ConnectionError as e: print(kind, type(e).__name__)
 PY
 mkfifo "$TMP/in" "$TMP/out"
-"$SWITCHBOARD" run -q -p 0.0.0.0:8080:80 -p '[::1]:8080:80' -p '[2001:db8::1]:8080:80' \
-  -p 0.0.0.0:8080:80/udp -p '[2001:db8::1]:8080:80/udp' -p 0.0.0.0:8081:81 \
+"$SWITCHBOARD" run -q -p 0.0.0.0:8080:80 -p '[::]:8080:80' \
+  -p 0.0.0.0:8080:80/udp -p '[::]:8080:80/udp' -p 0.0.0.0:8081:81 \
   -- python3 "$TMP/server.py" <"$TMP/in" >"$TMP/out" &
 exec 3>"$TMP/in" 4<"$TMP/out"
 read -r line <&4; [ "$line" = ready ]

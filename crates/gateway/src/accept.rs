@@ -26,9 +26,18 @@ pub(crate) struct Acceptor {
 impl Acceptor {
     pub(crate) fn new(context: Arc<Context>, pool: ChunkPool) -> Self {
         let limits = &context.config.limits;
+        let places = |count| Arc::new(Semaphore::new(count));
+        let (tcp, udp) = match limits.flows {
+            // One bound for both: they take each other's places.
+            Some(flows) => {
+                let both = places(flows.min(Semaphore::MAX_PERMITS));
+                (both.clone(), both)
+            }
+            None => (places(limits.tcp_flows), places(limits.udp_mappings)),
+        };
         Self {
-            tcp: Arc::new(Semaphore::new(limits.tcp_flows)),
-            udp: Arc::new(Semaphore::new(limits.udp_mappings)),
+            tcp,
+            udp,
             echo: EchoRelay::new(context.clone()),
             context,
             pool,

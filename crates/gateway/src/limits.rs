@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Bounds of a gateway's tables and queues. What a bound refuses is counted and observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Flows of the program at once, TCP and UDP together, where that is fewer than each of
+    /// them may have. What comes in through a forward is not among them.
+    pub flows: Option<usize>,
     /// TCP flows at once, being connected or relayed. Each costs a descriptor, its task (about
     /// 2 KiB) and, only while octets move, chunks.
     pub tcp_flows: usize,
@@ -55,6 +58,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            flows: None,
             tcp_flows: 1 << 16,
             localhost_flows: 1024,
             udp_mappings: 1 << 14,

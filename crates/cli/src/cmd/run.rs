@@ -10,6 +10,7 @@ mod onlooker;
 mod proxy;
 mod published;
 mod record;
+mod refusals;
 mod world;
 
 use std::io;

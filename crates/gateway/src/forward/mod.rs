@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use socket2::{Domain, Socket, Type};
 use switchboard::Net;
 use switchboard_wire::Protocol;
 use tokio::sync::oneshot;
@@ -39,6 +40,23 @@ pub(crate) struct Shared {
     pub(crate) net: Net,
     pub(crate) context: Arc<Context>,
     pub(crate) pool: ChunkPool,
+}
+
+/// A socket of the host at `listen`. One at an IPv6 address takes no IPv4 callers: mapped into
+/// the other family they would lose their address inside, and `0.0.0.0` could not be published
+/// beside `::`.
+fn bind(kind: Type, listen: SocketAddr) -> io::Result<Socket> {
+    let flags = kind.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(listen), flags, None)?;
+    if listen.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A listener may begin while connections of the last one linger (TIME-WAIT).
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&listen.into())?;
+    Ok(socket)
 }
 
 /// Ends a forward that is open.

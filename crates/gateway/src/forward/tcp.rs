@@ -23,12 +23,17 @@ use crate::tcp_relay::{self, Legs};
 /// Pause after an error of `accept` that will not go away by itself (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Callers that may wait in the host's own queue; it cuts that to `net.core.somaxconn`.
+const BACKLOG: i32 = 1024;
+
 pub(super) async fn open(
     shared: Shared,
     forward: Forward,
     closing: Closing,
 ) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind(forward.listen).await?;
+    let socket = super::bind(socket2::Type::STREAM, forward.listen)?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from_std(socket.into())?;
     let bound = listener.local_addr()?;
     let net = shared.net.clone();
     tokio::spawn(async move {

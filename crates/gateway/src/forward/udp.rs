@@ -84,7 +84,8 @@ pub(super) async fn open(
     forward: Forward,
     mut closing: Closing,
 ) -> io::Result<SocketAddr> {
-    let host = UdpSocket::bind(forward.listen).await?;
+    let socket = super::bind(socket2::Type::DGRAM, forward.listen)?;
+    let host = UdpSocket::from_std(socket.into())?;
     let bound = host.local_addr()?;
     let gateway = shared.context.config.gateway;
     let Some(gateway) = gateway.of_family(forward.target.ip()) else {

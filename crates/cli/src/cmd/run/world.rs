@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use switchboard::{Clock, Net};
 use switchboard_device::tee::{PacketSink, Tee};
 use switchboard_gateway::{
-    DnsServers, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, HostLoopback, Prefix,
-    Program, Registry,
+    DnsServers, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, HostLoopback, Limits,
+    Prefix, Program, Registry,
 };
 
 use super::doors::{Doors, Found};
@@ -19,6 +19,7 @@ use super::listening;
 use super::onlooker::Recorder;
 use super::published::Published;
 use super::record::Recording;
+use super::refusals::Refusals;
 use crate::control::{self, ServeError, Served};
 use crate::flags::RunFlags;
 use crate::flags::ports::{PortMap, PublishFlag};
@@ -35,6 +36,7 @@ pub(super) struct World {
     explainer: Option<Explainer>,
     recording: Option<Recording>,
     published: Published,
+    refusals: Arc<Refusals>,
     /// The files of the control socket.
     control: Vec<PathBuf>,
 }
@@ -66,10 +68,12 @@ impl World {
             builtin: config.builtin,
         };
         let found = Arc::new(Found::default());
+        let refusals = Arc::new(Refusals::new(flags.guard.max_flows));
         let mut builder = Gateway::builder(net.clone())
             .config(config)
             .recorder(recorder.clone())
             .observer(found.clone())
+            .observer(refusals.clone())
             .holder_lookup(Arc::new(link.clone()));
         let explainer = flags.see.explain.then(|| Explainer::start(recorder, own));
         if let Some(explainer) = &explainer {
@@ -119,6 +123,7 @@ impl World {
             explainer,
             recording,
             published,
+            refusals,
             control,
         })
     }
@@ -223,6 +228,7 @@ impl World {
         if let Some(explainer) = self.explainer {
             explainer.finish().await;
         }
+        self.refusals.sum_up();
         self.net.shutdown();
         if let Some(recording) = self.recording {
             recording.finish();
@@ -253,6 +259,10 @@ fn config(flags: &RunFlags, network: &Network) -> GatewayConfig {
             HostLoopback::Closed
         },
         dns_servers,
+        limits: Limits {
+            flows: flags.guard.max_flows,
+            ..Limits::default()
+        },
         ..GatewayConfig::default()
     }
 }
