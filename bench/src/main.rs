@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod life;
 mod load;
 mod plot;
 mod run;
@@ -30,6 +31,9 @@ struct Flags {
 enum Command {
     /// `switchboard run` beside other rootless networks and the bare kernel.
     Run(run::Flags),
+    /// Thousands of flows through `switchboard run`, new ones and kills all the time: leaks, and
+    /// whether every octet is accounted for.
+    Life(life::Flags),
     /// Two stacks back to back in memory.
     Stack(stack::Flags),
     /// What a program is told under each launcher, beside the bare kernel's answers.
@@ -37,6 +41,9 @@ enum Command {
     /// What runs inside the networks that are measured.
     #[command(hide = true)]
     Load(load::Flags),
+    /// What opens and kills inside the network whose life is watched.
+    #[command(hide = true)]
+    LifeInside(life::InsideFlags),
     /// What asks inside the networks that are tried.
     #[command(hide = true)]
     Probe(truth::probe::Flags),
@@ -58,6 +65,8 @@ fn main() -> ExitCode {
         Command::Run(flags) => run::run(&flags),
         Command::Stack(flags) => stack::run(&flags),
         Command::Truth(flags) => truth::run(&flags),
+        Command::Life(flags) => life::run(&flags),
+        Command::LifeInside(flags) => life::run_inside(&flags).map_err(|error| error.to_string()),
         Command::Load(flags) => load::run(&flags).map_err(|error| error.to_string()),
         Command::Probe(flags) => truth::probe::run(&flags).map_err(|error| error.to_string()),
         Command::Outside => truth::server::run().map_err(|error| error.to_string()),

@@ -86,7 +86,8 @@ fn open(servers: &[SocketAddr], wanted: usize, streams: &mut Vec<TcpStream>) -> 
     Ok(())
 }
 
-fn start_call(server: SocketAddr) -> io::Result<OwnedFd> {
+/// A call that is under way, on a socket that does not block.
+pub(crate) fn start_call(server: SocketAddr) -> io::Result<OwnedFd> {
     let family = match server.is_ipv4() {
         true => AddressFamily::INET,
         false => AddressFamily::INET6,

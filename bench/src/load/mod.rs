@@ -4,7 +4,7 @@
 
 mod bulk;
 pub(crate) mod datagrams;
-mod flows;
+pub(crate) mod flows;
 mod small;
 
 use std::io::{self, BufRead, Write};

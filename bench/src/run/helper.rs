@@ -40,6 +40,12 @@ impl Helper {
     pub(crate) fn resident(&self) -> u64 {
         self.0.iter().filter_map(|pid| resident_of(*pid)).sum()
     }
+
+    /// Open descriptors, of those whose this user may see.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = |pid: &u32| fs::read_dir(format!("/proc/{pid}/fd")).ok();
+        self.0.iter().filter_map(open).map(Iterator::count).sum()
+    }
 }
 
 /// The fields of /proc/PID/stat behind the name, which may itself contain anything.

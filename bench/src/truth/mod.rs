@@ -9,7 +9,7 @@ pub(crate) mod addresses;
 mod dns;
 mod errno;
 mod outside;
-mod pattern;
+pub(crate) mod pattern;
 pub(crate) mod probe;
 mod report;
 mod rows;
