@@ -3,6 +3,7 @@
 //! A flag is here only when it works.
 
 pub(crate) mod attach;
+pub(crate) mod pasta;
 pub(crate) mod ports;
 
 use std::ffi::OsString;
@@ -51,7 +52,23 @@ pub(crate) enum Command {
     /// Stand in for slirp4netns.
     #[command(hide = true)]
     Slirp4netns(attach::SlirpFlags),
-    /// Make links by whose names other programs call Switchboard instead: slirp4netns.
+    /// Stand in for pasta.
+    #[command(hide = true, display_name = "pasta")]
+    #[command(override_usage = "pasta [OPTION]... [COMMAND [ARG]...]
+       pasta [OPTION]... PID
+       pasta [OPTION]... --netns PATH|NAME")]
+    #[command(about = "Switchboard as pasta: a user-space network for a network namespace.")]
+    Pasta(pasta::PastaFlags),
+    /// Stand in for passt.
+    #[command(
+        hide = true,
+        display_name = "passt",
+        override_usage = "passt [OPTION]..."
+    )]
+    #[command(about = "Switchboard as passt: a user-space network for a QEMU guest.")]
+    Passt(pasta::PastaFlags),
+    /// Make links by whose names other programs call Switchboard instead: slirp4netns, pasta,
+    /// passt.
     InstallLinks(attach::LinksFlags),
     /// Print the manual page: of the whole, or of one command.
     #[command(hide = true)]
@@ -381,13 +398,41 @@ pub(crate) fn report(error: &clap::Error) -> u8 {
         name if NAMES.contains(&name) => format!("{name} --help"),
         _ => "switchboard --help".to_owned(),
     };
-    say::error(format_args!("{} (see {help})", one_line(error)));
+    let said = match &*command {
+        "pasta" | "passt" => unrecognized(&command, error),
+        _ => None,
+    };
+    if let Some(said) = said {
+        // No more on that line: callers look for it.
+        eprintln!("{said}");
+    } else {
+        say::error(format_args!("{} (see {help})", one_line(error)));
+    }
     if command == "run" {
         RUN_FAILED
     } else if NAMES.contains(&&*command) {
         FAILED
     } else {
         WRONG_USAGE
+    }
+}
+
+/// An option that is not known, in the words of getopt(3).
+fn unrecognized(command: &str, error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(option) if option.starts_with("--") => {
+            Some(format!("{command}: unrecognized option '{option}'"))
+        }
+        ContextValue::String(option) => {
+            let letter = option.trim_start_matches('-');
+            Some(format!("{command}: invalid option -- '{letter}'"))
+        }
+        _ => None,
     }
 }
 

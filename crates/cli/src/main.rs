@@ -47,6 +47,8 @@ fn main() -> ExitCode {
         Command::Doctor(flags) => cmd::doctor::main(&flags),
         Command::Attach(flags) => cmd::attach::main(&flags),
         Command::Slirp4netns(flags) => cmd::slirp4netns::main(&flags),
+        Command::Pasta(flags) => cmd::pasta::main(&flags, cmd::pasta::Mode::Pasta),
+        Command::Passt(flags) => cmd::pasta::main(&flags, cmd::pasta::Mode::Passt),
         Command::InstallLinks(flags) => cmd::links::main(&flags),
         Command::Man(flags) => cmd::paper::man(&flags),
         Command::Completion(flags) => cmd::paper::completion(&flags),

@@ -115,6 +115,18 @@ pub enum HostLoopback {
     /// So they do, and 127.0.0.0/8 and ::1 are the host's inside too: the inside has no loopback
     /// of its own ([`NetBuilder::foreign_loopback`](switchboard::NetBuilder::foreign_loopback)).
     Shared,
+    /// Not at all, and the gateway's addresses are somebody's outside, as any other: we only
+    /// lend them to callers that have none of their own inside.
+    Elsewhere,
+}
+
+/// An address that means another one outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// As programs write it.
+    pub inside: IpAddr,
+    /// As the host has it, of the same family.
+    pub outside: IpAddr,
 }
 
 /// A gateway's addresses and doors.
@@ -134,6 +146,8 @@ pub struct GatewayConfig {
     pub networks: Vec<Prefix>,
     /// Whether and how the host's loopback services are within reach.
     pub host_loopback: HostLoopback,
+    /// Addresses that mean others outside, before anything else is looked at.
+    pub aliases: Vec<Alias>,
     /// Whom the directory asks.
     pub dns_servers: DnsServers,
     /// Who may answer through a UDP mapping.
@@ -159,6 +173,7 @@ impl Default for GatewayConfig {
                 Prefix::new(IpAddr::V6(v6(0)), 64),
             ],
             host_loopback: HostLoopback::Closed,
+            aliases: Vec::new(),
             dns_servers: DnsServers::Host,
             udp_filtering: Filtering::default(),
             limits: Limits::default(),

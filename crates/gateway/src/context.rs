@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::config::GatewayConfig;
 use crate::dns::Names;
-use crate::forward::Forwards;
+use crate::forward::{Forwards, LoopbackDial};
 use crate::observer::{
     Ending, Flow, FlowNumber, Happening, HolderLookup, Observers, Program, Refused, Transport,
 };
@@ -34,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) names: Names,
     pub(crate) flows: AtomicU64,
     pub(crate) forwards: Forwards,
+    /// Whom callers from the host's loopback reach, if not the inside's address.
+    pub(crate) loopback_dial: Option<Arc<dyn LoopbackDial>>,
 }
 
 /// Whom a new flow is between.

@@ -26,10 +26,13 @@ pub(crate) fn destination(
     to: SocketAddr,
 ) -> Destination {
     let ip = to.ip();
+    if let Some(alias) = config.aliases.iter().find(|alias| alias.inside == ip) {
+        return Destination::Outside(SocketAddr::new(alias.outside, to.port()));
+    }
     if config.silent.is(ip) {
         return Destination::Silent;
     }
-    if config.gateway.is(ip) {
+    if config.gateway.is(ip) && config.host_loopback != HostLoopback::Elsewhere {
         if config.host_loopback == HostLoopback::Closed {
             return Destination::Refused(Refused::HostLoopbackClosed);
         }
@@ -64,6 +67,9 @@ pub(crate) fn destination(
 /// The inside address that a datagram from `from` outside seems to come from.
 pub(crate) fn seen_inside(config: &GatewayConfig, from: SocketAddr) -> SocketAddr {
     let ip = from.ip();
+    if let Some(inside) = alias_of(config, ip) {
+        return SocketAddr::new(inside, from.port());
+    }
     match config.gateway.of_family(ip) {
         Some(gateway)
             if config.host_loopback == HostLoopback::AtGateway && ip == loopback_of(ip) =>
@@ -78,6 +84,9 @@ pub(crate) fn seen_inside(config: &GatewayConfig, from: SocketAddr) -> SocketAdd
 /// somebody else there.
 pub(crate) fn caller_inside(config: &GatewayConfig, caller: SocketAddr) -> SocketAddr {
     let ip = caller.ip().to_canonical();
+    if let Some(inside) = alias_of(config, ip) {
+        return SocketAddr::new(inside, caller.port());
+    }
     let local = config.networks.iter().any(|net| net.contains(ip));
     let means_the_same = match scope(ip) {
         Scope::One => !local,
@@ -89,6 +98,12 @@ pub(crate) fn caller_inside(config: &GatewayConfig, caller: SocketAddr) -> Socke
     }
     let gateway = config.gateway.of_family(ip).unwrap_or(ip);
     SocketAddr::new(gateway, caller.port())
+}
+
+/// The address inside that means `outside`.
+fn alias_of(config: &GatewayConfig, outside: IpAddr) -> Option<IpAddr> {
+    let alias = config.aliases.iter().find(|alias| alias.outside == outside);
+    alias.map(|alias| alias.inside)
 }
 
 /// How the stack shall turn a flow away.
@@ -259,6 +274,40 @@ mod tests {
             go(&config, Transport::Tcp, "10.0.2.2:80"),
             outside("127.0.0.1:80")
         );
+    }
+
+    #[test]
+    fn an_alias_means_another_address_both_ways() {
+        let alias = crate::config::Alias {
+            inside: [169, 254, 1, 2].into(),
+            outside: [192, 0, 2, 2].into(),
+        };
+        let config = GatewayConfig {
+            aliases: vec![alias],
+            ..GatewayConfig::default()
+        };
+        assert_eq!(
+            go(&config, Transport::Tcp, "169.254.1.2:80"),
+            outside("192.0.2.2:80")
+        );
+        for seen in [seen_inside, caller_inside] {
+            let inside = seen(&config, "192.0.2.2:9".parse().unwrap());
+            assert_eq!(inside.to_string(), "169.254.1.2:9");
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_is_elsewhere_is_reached_there() {
+        let config = GatewayConfig {
+            host_loopback: HostLoopback::Elsewhere,
+            networks: Vec::new(),
+            ..GatewayConfig::default()
+        };
+        let to = "10.0.2.2:80";
+        assert_eq!(go(&config, Transport::Tcp, to), outside(to));
+        // It still lends its address.
+        let seen = caller_inside(&config, "127.0.0.1:9".parse().unwrap());
+        assert_eq!(seen.to_string(), "10.0.2.2:9");
     }
 
     #[test]

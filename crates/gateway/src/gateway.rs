@@ -16,7 +16,7 @@ use crate::builtin::BuiltIn;
 use crate::config::{GatewayConfig, HostLoopback};
 use crate::context::Context;
 use crate::dns::{self, Names};
-use crate::forward::{self, Forward, Forwards};
+use crate::forward::{self, Forward, Forwards, InsideListener, LoopbackDial};
 use crate::observer::{HolderLookup, Observer, Observers};
 use crate::outside::chunk::ChunkPool;
 use crate::policy::{AllowAll, Policy};
@@ -32,6 +32,7 @@ pub struct GatewayBuilder {
     holder_lookup: Option<Arc<dyn HolderLookup>>,
     policy: Arc<dyn Policy>,
     recorder: Option<HandshakeRecorder>,
+    loopback_dial: Option<Arc<dyn LoopbackDial>>,
 }
 
 impl fmt::Debug for GatewayBuilder {
@@ -73,6 +74,13 @@ impl GatewayBuilder {
         self
     }
 
+    /// TCP callers of a forward that come from the host's loopback reach the inside's, by this.
+    /// Default: they reach the forward's target, as all others do.
+    pub fn loopback_dial(mut self, dial: Arc<dyn LoopbackDial>) -> Self {
+        self.loopback_dial = Some(dial);
+        self
+    }
+
     /// Takes the network's flows and opens the built-in services' ports. Flows wait until
     /// [`Gateway::run`] is polled.
     ///
@@ -92,6 +100,7 @@ impl GatewayBuilder {
             names: Names::new(limits.names),
             flows: AtomicU64::new(0),
             forwards: Forwards::default(),
+            loopback_dial: self.loopback_dial,
             config: self.config,
         });
         let incoming = self.net.incoming();
@@ -143,6 +152,7 @@ impl Gateway {
             holder_lookup: None,
             policy: Arc::new(AllowAll),
             recorder: None,
+            loopback_dial: None,
         }
     }
 
@@ -217,7 +227,7 @@ impl Gateway {
         &self,
         listener: std::net::TcpListener,
         port: u16,
-    ) -> io::Result<()> {
+    ) -> io::Result<InsideListener> {
         let permits = self.localhost.clone();
         forward::serve_inside(self.context.clone(), permits, listener, port)
     }
@@ -242,9 +252,15 @@ impl GatewayConfig {
     /// stack sends itself.
     pub fn network(&self) -> NetBuilder {
         let hosts = [self.gateway, self.dns, self.builtin];
-        let addresses = hosts.into_iter().flat_map(|host| host.addresses());
+        let mut addresses = Vec::new();
+        for address in hosts.into_iter().flat_map(|host| host.addresses()) {
+            // The directory may be at the gateway's own address.
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
         Net::builder()
-            .addresses(addresses.map(switchboard::Cidr::from))
+            .addresses(addresses.into_iter().map(switchboard::Cidr::from))
             .any_address(true)
             .echo(true)
             .foreign_loopback(self.host_loopback == HostLoopback::Shared)

@@ -46,9 +46,9 @@ mod tcp_relay;
 mod udp_relay;
 mod visit;
 
-pub use config::{DnsServers, GatewayConfig, HostAddress, HostLoopback, Prefix};
+pub use config::{Alias, DnsServers, GatewayConfig, HostAddress, HostLoopback, Prefix};
 pub use figures::{Half, Halves};
-pub use forward::Forward;
+pub use forward::{Forward, InsideListener, LoopbackDial};
 pub use gateway::{Gateway, GatewayBuilder};
 pub use host_network::{HostNetwork, HostNetworkBuilder, HostNetworkStats};
 pub use ladder::{LadderLine, ladder};

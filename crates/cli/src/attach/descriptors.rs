@@ -23,7 +23,11 @@ impl std::error::Error for NoDescriptor {}
 ///
 /// To be called once for each number and before anything else of this process is opened: later
 /// the number may be somebody's.
-fn take(number: RawFd) -> Result<OwnedFd, NoDescriptor> {
+///
+/// # Errors
+///
+/// There is no such descriptor.
+pub(crate) fn take(number: RawFd) -> Result<OwnedFd, NoDescriptor> {
     // SAFETY: asking for the flags of a number touches no memory, whatever the number is.
     let is_open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
     if !is_open || number <= libc::STDERR_FILENO {

@@ -12,6 +12,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 use serde::{Deserialize, Serialize};
 use switchboard_device::tun::{self, LinkConfig, LinkError, OpenError, OpenTun};
 
+use super::insider;
 use super::plan::{Plan, Target};
 use crate::run::channel::Channel;
 use crate::run::message::During as _;
@@ -22,8 +23,10 @@ use crate::run::{SetupError, Step};
 #[derive(Debug)]
 pub(crate) struct Joined {
     pub(super) tap: OwnedFd,
-    /// The descriptor keeps the namespace alive: its end cannot be seen by the descriptor.
+    /// Something of ours keeps the namespace alive: its end cannot be seen by the descriptor.
     pub(super) holds_namespace: bool,
+    /// The helper, where it stays inside.
+    pub(super) insider: Option<Channel>,
 }
 
 /// What the helper says, once.
@@ -36,7 +39,7 @@ enum FromHelper {
     Refused(SetupError),
 }
 
-/// Has a helper make the TAP inside; it has ended when this returns.
+/// Has a helper make the TAP inside; it has ended when this returns, unless it is to stay.
 ///
 /// To be called while the process has one thread.
 ///
@@ -53,24 +56,34 @@ pub(super) fn join(plan: &Plan) -> Result<Joined, SetupError> {
         ForkResult::Child => {
             drop(ours);
             // It fails where the parent is gone: then nobody needs it.
-            let _ = match inside(plan) {
+            let told = match inside(plan) {
                 Ok((tap, holds_namespace)) => {
                     theirs.send(&FromHelper::Tap { holds_namespace }, &[tap.as_fd()])
                 }
-                Err(error) => theirs.send(&FromHelper::Refused(error), &[]),
+                Err(error) => {
+                    let _ = theirs.send(&FromHelper::Refused(error), &[]);
+                    exit(0)
+                }
             };
+            if told.is_ok() && plan.stays {
+                insider::serve(&theirs);
+            }
             exit(0);
         }
     };
     drop(theirs);
     let received = ours.receive();
-    reap(child.as_raw().unsigned_abs());
+    let stays = plan.stays && matches!(received, Ok(Some((FromHelper::Tap { .. }, _))));
+    if !stays {
+        reap(child.as_raw().unsigned_abs());
+    }
     match received.map_err(process)? {
         Some((FromHelper::Tap { holds_namespace }, mut descriptors)) => {
             let tap = descriptors.pop();
             Ok(Joined {
                 tap: tap.ok_or_else(|| process(io::ErrorKind::InvalidData.into()))?,
-                holds_namespace,
+                holds_namespace: holds_namespace || stays,
+                insider: stays.then_some(ours),
             })
         }
         Some((FromHelper::Refused(error), _)) => Err(error),
@@ -90,9 +103,11 @@ fn inside(plan: &Plan) -> Result<(OwnedFd, bool), SetupError> {
     if let Some(station) = plan.station {
         tun::set_station(&tap.name, station).map_err(link_error)?;
     }
-    if plan.configure {
+    if plan.link.is_some() || plan.stays {
         tun::configure("lo", &LinkConfig::default()).map_err(link_error)?;
-        tun::configure(&tap.name, &plan.link()).map_err(link_error)?;
+    }
+    if let Some(link) = &plan.link {
+        tun::configure(&tap.name, link).map_err(link_error)?;
     }
     Ok((tap.fd, holds_namespace))
 }

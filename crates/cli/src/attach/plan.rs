@@ -10,14 +10,15 @@ use switchboard_wire::dhcp::DhcpLease;
 use switchboard_wire::ethernet::MacAddr;
 use switchboard_wire::ndp::RouterAdvertisement;
 
+use super::rules::Rules;
 use crate::run::{Network, host};
 
 /// Packets that may wait in the interface on their way to us: as for a run's TUN, what all
 /// programs of the namespace may have in flight.
-const QUEUE_PACKETS: u32 = 4096;
+pub(crate) const QUEUE_PACKETS: u32 = 4096;
 
 /// How long a DHCP lease lasts, in seconds: a day. There is one client and one address.
-const LEASE_SECONDS: u32 = 86_400;
+pub(crate) const LEASE_SECONDS: u32 = 86_400;
 
 /// Whose namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,20 @@ impl Target {
         }
     }
 
+    /// The network namespace of a process, and no user namespace.
+    pub(crate) fn network_of(pid: u32) -> Self {
+        let network = PathBuf::from(format!("/proc/{pid}/ns/net"));
+        Self::path_of(&network, None, pid)
+    }
+
+    /// A namespace's file, which is that of a process.
+    pub(crate) fn path_of(network: &Path, user: Option<PathBuf>, pid: u32) -> Self {
+        Self {
+            pid: Some(pid),
+            ..Self::path(network, user)
+        }
+    }
+
     /// A namespace's file.
     pub(crate) fn path(network: &Path, user: Option<PathBuf>) -> Self {
         Self {
@@ -57,16 +72,22 @@ pub(crate) struct Plan {
     pub(crate) target: Target,
     /// The interface's name inside.
     pub(crate) ifname: String,
-    pub(crate) mtu: u32,
-    pub(crate) network: Network,
-    /// Whether the inside has IPv6.
-    pub(crate) ipv6: bool,
-    /// Whether a default route for IPv6 leads to us.
-    pub(crate) outside_v6: bool,
-    /// Whether we give the interface its addresses; else somebody inside does.
-    pub(crate) configure: bool,
     /// The station address that the interface is to have.
     pub(crate) station: Option<MacAddr>,
+    /// What we set inside; `None`: somebody there does.
+    pub(crate) link: Option<LinkConfig>,
+    pub(crate) served: Served,
+    /// Whether a process of ours stays inside, to make sockets there.
+    pub(crate) stays: bool,
+}
+
+/// What is served at our end of a link, whoever is at the other.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) mtu: u32,
+    /// Who we are on the link.
+    pub(crate) ethernet: EthernetConfig,
+    pub(crate) rules: Rules,
     pub(crate) gateway: GatewayConfig,
     /// Ports of the host that are the inside's from the beginning.
     pub(crate) forwards: Vec<Forward>,
@@ -74,9 +95,30 @@ pub(crate) struct Plan {
     pub(crate) api_socket: Option<PathBuf>,
 }
 
-impl Plan {
+impl Served {
+    /// The inside endpoint that a forward of `listen` leads to.
+    pub(crate) fn inside(&self, listen: IpAddr, port: u16) -> Option<SocketAddr> {
+        let program = self.gateway.program;
+        let inside = program.of_family(listen).or(program.addresses().next())?;
+        Some(SocketAddr::new(inside, port))
+    }
+}
+
+/// A network with addresses of our choice: 10.0.2.0/24 and the like.
+#[derive(Debug)]
+pub(crate) struct Subnet<'a> {
+    pub(crate) network: Network,
+    pub(crate) mtu: u32,
+    /// Whether the inside has IPv6.
+    pub(crate) ipv6: bool,
+    /// Whether a default route for IPv6 leads to us.
+    pub(crate) outside_v6: bool,
+    pub(crate) gateway: &'a GatewayConfig,
+}
+
+impl Subnet<'_> {
     /// How the interface is to be.
-    pub(super) fn link(&self) -> LinkConfig {
+    pub(crate) fn link(&self) -> LinkConfig {
         let any_v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let any_v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let v4 = IpAddr::V4(self.network.host_v4(host::PROGRAM_V4));
@@ -104,16 +146,13 @@ impl Plan {
     }
 
     /// Who we are on the link: a router that answers for the gateway's own addresses, and tells
-    /// whoever asks what [`link`](Self::link) would have set.
-    pub(super) fn ethernet(&self) -> EthernetConfig {
+    /// whoever asks what [`link`](Self::link) would have set. IPv6 addresses are `advertised`
+    /// where nobody sets them.
+    pub(crate) fn ethernet(&self, advertised: bool) -> EthernetConfig {
         let gateway = self.network.host_v4(host::GATEWAY);
-        let [a, b, c, d] = gateway.octets();
-        // Locally administered (IEEE 802c), and told from others by the gateway's address.
-        let station = MacAddr([0x52, 0x55, a, b, c, d]);
-        let config = &self.gateway;
-        let hosts = [config.gateway, config.dns, config.builtin, config.silent];
-        let own = hosts.into_iter().flat_map(|host| host.addresses());
-        let mut ethernet = EthernetConfig::new(station, own.collect());
+        let station = station_of(gateway);
+        let config = self.gateway;
+        let mut ethernet = EthernetConfig::new(station, own_addresses(config));
         ethernet.stations = config.program.addresses().collect();
         ethernet.lease = Some(DhcpLease {
             address: self.network.host_v4(host::PROGRAM_V4),
@@ -124,7 +163,7 @@ impl Plan {
             mtu: u16::try_from(self.mtu).unwrap_or(u16::MAX),
             seconds: LEASE_SECONDS,
         });
-        if self.ipv6 && !self.configure {
+        if self.ipv6 && advertised {
             ethernet.advertisement = Some(RouterAdvertisement {
                 station,
                 prefix: Some(self.network.v6),
@@ -134,11 +173,17 @@ impl Plan {
         }
         ethernet
     }
+}
 
-    /// The inside endpoint that a forward of `listen` leads to.
-    pub(crate) fn inside(&self, listen: IpAddr, port: u16) -> SocketAddr {
-        let v4 = IpAddr::V4(self.network.host_v4(host::PROGRAM_V4));
-        let inside = self.gateway.program.of_family(listen).unwrap_or(v4);
-        SocketAddr::new(inside, port)
-    }
+/// Locally administered (IEEE 802c), and told from others by the gateway's address.
+pub(crate) fn station_of(gateway: Ipv4Addr) -> MacAddr {
+    let [a, b, c, d] = gateway.octets();
+    MacAddr([0x52, 0x55, a, b, c, d])
+}
+
+/// The addresses that are ours on a link.
+pub(crate) fn own_addresses(config: &GatewayConfig) -> Vec<IpAddr> {
+    let hosts = [config.gateway, config.dns, config.builtin, config.silent];
+    let own = hosts.into_iter().flat_map(|host| host.addresses());
+    own.collect()
 }

@@ -1,139 +1,167 @@
-//! The network of a namespace, until it ends.
+//! Our end of a link, until it ends.
 
-use std::future::pending;
 use std::io;
 use std::sync::Arc;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::CapabilitySet;
-use switchboard::Net;
+use switchboard::{Clock, Net};
+use switchboard_device::Device;
 use switchboard_device::ethernet::Ethernet;
 use switchboard_device::tap::Tap;
-use switchboard_gateway::{Flow, Gateway, Verdict};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{SignalKind, signal};
+use switchboard_device::tee::{PacketSink, Tee};
+use switchboard_gateway::Gateway;
 
 use super::Calls;
 use super::api::Api;
+use super::ends::Ends;
+use super::guest::Guest;
+use super::insider::Insider;
 use super::join::Joined;
-use super::plan::Plan;
+use super::plan::{Plan, Served};
+use super::ways::Ways;
+use crate::cmd::run::record::Recording;
 use crate::run::Confinement;
 
-/// Serves it; returns once the namespace is gone, or whoever may has said so.
-pub(super) async fn serve(
+/// Serves a namespace; returns once it is gone, or whoever may has said so.
+pub(super) async fn serve_namespace(
     plan: &Plan,
     joined: Joined,
-    calls: Calls,
-    standing: impl FnOnce(),
+    mut calls: Calls,
+    standing: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
-    let ends = Ends::watch(plan, &joined, calls.exit)?;
-    let confinement = Confinement::prepare().map_err(io::Error::other)?;
-    let mtu = usize::try_from(plan.mtu).unwrap_or(usize::MAX);
-    let device = Ethernet::new(Tap::from_fd(joined.tap, mtu)?, plan.ethernet());
-    let net = plan.gateway.network().build(device)?;
-    let gateway = Gateway::builder(net.clone()).config(plan.gateway.clone());
-    let gateway = match plan.ipv6 {
-        true => gateway,
-        false => gateway.policy(Arc::new(no_ipv6)),
+    let named = plan.target.pid.filter(|_| joined.holds_namespace);
+    let ends = Ends::watch(&mut calls, named)?;
+    let mtu = usize::try_from(plan.served.mtu).unwrap_or(usize::MAX);
+    let tap = Tap::from_fd(joined.tap, mtu)?;
+    let insider = joined.insider.map(Insider::new).transpose()?;
+    let end = End {
+        served: &plan.served,
+        insider: insider.map(Arc::new),
     };
-    let gateway = Arc::new(gateway.build().await?);
-    let running = gateway.clone();
-    tokio::spawn(async move { running.run().await });
-    for forward in &plan.forwards {
-        gateway.forward(*forward).await.map_err(|error| {
-            let text = format!("cannot publish {}: {error}", forward.listen);
-            io::Error::new(error.kind(), text)
-        })?;
+    end.serve(tap, ends, calls, standing).await
+}
+
+/// Serves a guest; returns once it is gone, or whoever may has said so.
+pub(super) async fn serve_guest(
+    served: &Served,
+    guest: Guest,
+    mut calls: Calls,
+    standing: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    let ends = Ends::watch(&mut calls, None)?;
+    let mtu = usize::try_from(served.mtu).unwrap_or(usize::MAX);
+    let device = guest.device(mtu)?;
+    let end = End {
+        served,
+        insider: None,
+    };
+    end.serve(device, ends, calls, standing).await
+}
+
+/// Our end.
+struct End<'a> {
+    served: &'a Served,
+    insider: Option<Arc<Insider>>,
+}
+
+impl End<'_> {
+    async fn serve(
+        self,
+        frames: impl Device,
+        ends: Ends,
+        calls: Calls,
+        standing: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let confinement = Confinement::prepare().map_err(io::Error::other)?;
+        let (net, gateway, recording) = self.begin(frames, &calls).await?;
+        let kept = self.open(&gateway, calls.ways).await?;
+        let confined = confinement.keeping(kept).apply();
+        confined.map_err(io::Error::other)?;
+        let recording = recording.map(Recording::start).transpose()?;
+        if let Some(ready) = calls.ready {
+            ready.say()?;
+        }
+        standing()?;
+        let ended = ends.first(&net).await;
+        net.shutdown();
+        if let Some(recording) = recording {
+            recording.finish();
+        }
+        ended
     }
-    let mut kept = CapabilitySet::empty();
-    if let Some(path) = &plan.api_socket {
-        let guest = plan.gateway.program;
-        Api::new(gateway, guest).listen(path).map_err(|error| {
-            let text = format!("cannot listen at {}: {error}", path.display());
-            io::Error::new(error.kind(), text)
-        })?;
+
+    /// Stack and gateway on the link.
+    async fn begin(
+        &self,
+        frames: impl Device,
+        calls: &Calls,
+    ) -> io::Result<(Net, Arc<Gateway>, Option<Recording>)> {
+        let clock = Clock::start();
+        let mut recording = None;
+        let mut sinks: Vec<Box<dyn PacketSink>> = Vec::new();
+        if let Some(path) = &calls.record {
+            let (begun, sink) = Recording::begin(path)?;
+            sinks.push(Box::new(sink));
+            recording = Some(begun);
+        }
+        let device = Ethernet::new(frames, self.served.ethernet.clone());
+        let config = &self.served.gateway;
+        let network = config.network();
+        let net = match sinks.is_empty() {
+            true => network.build(device)?,
+            false => {
+                let at = clock.clone();
+                let device = Tee::new(device, sinks, move || at.now());
+                network.clock(clock).build(device)?
+            }
+        };
+        let mut builder = Gateway::builder(net.clone())
+            .config(config.clone())
+            .policy(Arc::new(self.served.rules));
+        if let Some(log) = &calls.log {
+            builder = builder.observer(log.clone());
+        }
+        if let Some(insider) = self.insider.as_ref().filter(|_| calls.loopback_to_loopback) {
+            builder = builder.loopback_dial(insider.clone());
+        }
+        let gateway = Arc::new(builder.build().await?);
+        if let Some(recording) = &recording {
+            recording.label_from(gateway.registry());
+        }
+        let running = gateway.clone();
+        tokio::spawn(async move { running.run().await });
+        Ok((net, gateway, recording))
+    }
+
+    /// Every way in. Returns the capabilities that are needed as long as it runs.
+    async fn open(
+        &self,
+        gateway: &Arc<Gateway>,
+        ways: super::ways::WaysSpec,
+    ) -> io::Result<CapabilitySet> {
+        for forward in &self.served.forwards {
+            gateway.forward(*forward).await.map_err(|error| {
+                let text = format!("cannot publish {}: {error}", forward.listen);
+                io::Error::new(error.kind(), text)
+            })?;
+        }
+        let mut asked_later = ways.need_insider();
+        let mut ways = Ways::new(ways, gateway.clone(), self.insider.clone());
+        ways.open().await?;
+        tokio::spawn(ways.keep());
+        if let Some(path) = &self.served.api_socket {
+            let guest = self.served.gateway.program;
+            let api = Api::new(gateway.clone(), guest);
+            api.listen(path).map_err(|error| {
+                let text = format!("cannot listen at {}: {error}", path.display());
+                io::Error::new(error.kind(), text)
+            })?;
+            asked_later = true;
+        }
         // Ports below 1024 may be asked for as long as it runs.
-        kept = CapabilitySet::NET_BIND_SERVICE;
-    }
-    let confined = confinement.keeping(kept).apply();
-    confined.map_err(io::Error::other)?;
-    if let Some(ready) = calls.ready {
-        ready.say()?;
-    }
-    standing();
-    ends.first(&net).await?;
-    net.shutdown();
-    Ok(())
-}
-
-/// What was not asked for is not there.
-fn no_ipv6(flow: &Flow) -> Verdict {
-    match flow.to.is_ipv6() {
-        true => Verdict::unreachable(
-            switchboard::Unreachable::Network,
-            "this network has no IPv6",
-        ),
-        false => Verdict::Pass,
-    }
-}
-
-/// Everything that ends a network.
-struct Ends {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    exit: Option<super::descriptors::HangUp>,
-    /// The process that was named, where the namespace's own end cannot be seen.
-    process: Option<AsyncFd<std::os::fd::OwnedFd>>,
-}
-
-impl Ends {
-    fn watch(
-        plan: &Plan,
-        joined: &Joined,
-        exit: Option<super::descriptors::ExitFd>,
-    ) -> io::Result<Self> {
-        let named = plan.target.pid.filter(|_| joined.holds_namespace);
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            exit: exit.map(super::descriptors::ExitFd::watch).transpose()?,
-            process: named.map(process).transpose()?,
+        Ok(match asked_later {
+            true => CapabilitySet::NET_BIND_SERVICE,
+            false => CapabilitySet::empty(),
         })
     }
-
-    /// Waits for the first of them.
-    async fn first(mut self, net: &Net) -> io::Result<()> {
-        let exit = async {
-            match &self.exit {
-                Some(exit) => exit.gone().await,
-                None => pending().await,
-            }
-        };
-        let process = async {
-            match &self.process {
-                Some(process) => process.readable().await.map(|_| ()),
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            why = net.closed() => match why {
-                switchboard::Ended::LinkGone => Ok(()),
-                why => Err(io::Error::other(format!("the network ended: {why}"))),
-            },
-            ended = exit => ended,
-            ended = process => ended,
-            _ = self.terminate.recv() => Ok(()),
-            _ = self.interrupt.recv() => Ok(()),
-        }
-    }
-}
-
-/// Readable when the process `pid` has ended.
-fn process(pid: u32) -> io::Result<AsyncFd<std::os::fd::OwnedFd>> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(io::ErrorKind::InvalidInput)?;
-    let fd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-    // SAFETY: an `OwnedFd` always names the same descriptor, and is not taken out.
-    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use switchboard_gateway::{DnsServers, Forward, GatewayConfig, HostAddress, HostLoopback, Prefix};
 
-use crate::attach::{self, Calls, Plan, Target};
+use crate::attach::{self, Calls, Plan, Rules, Served, Subnet, Target};
 use crate::flags::attach::AttachFlags;
 use crate::flags::ports::PortMap;
 use crate::run::{HostRoutes, Network, NetworkError, host};
@@ -16,12 +16,12 @@ pub(crate) fn main(flags: &AttachFlags) -> u8 {
     if flags.quiet {
         say::be_quiet();
     }
-    let plan = match plan(flags) {
+    let (plan, network) = match plan(flags) {
         Ok(plan) => plan,
         Err(error) => return failed(error),
     };
     let standing = || {
-        let at = |number| plan.network.host_v4(number);
+        let at = |number| network.host_v4(number);
         say::notice(format_args!(
             "{} in {} is {}, the way out {}; names at {} (its own /etc/resolv.conf decides whether \
              it asks there)",
@@ -31,6 +31,7 @@ pub(crate) fn main(flags: &AttachFlags) -> u8 {
             at(host::GATEWAY),
             at(host::DNS),
         ));
+        Ok(())
     };
     match attach::run(&plan, Calls::default(), standing) {
         Ok(()) => DONE,
@@ -43,33 +44,47 @@ fn failed(why: impl std::fmt::Display) -> u8 {
     FAILED
 }
 
-fn plan(flags: &AttachFlags) -> Result<Plan, NetworkError> {
+fn plan(flags: &AttachFlags) -> Result<(Plan, Network), NetworkError> {
     let network = HostRoutes::read().choose(flags.net)?;
     let target = match flags.target.parse() {
         Ok(pid) => Target::process(pid, flags.userns.clone()),
         Err(_) => Target::path(Path::new(&flags.target), flags.userns.clone()),
     };
-    let mut plan = Plan {
-        target,
-        ifname: flags.ifname.clone(),
-        mtu: flags.mtu,
+    let gateway = gateway(flags, &network);
+    let subnet = Subnet {
         network,
+        mtu: flags.mtu,
         ipv6: machine::has_ipv6(),
         outside_v6: machine::has_way_v6(),
-        configure: true,
-        station: None,
-        gateway: gateway(flags, &network),
+        gateway: &gateway,
+    };
+    let link = Some(subnet.link());
+    let mut served = Served {
+        mtu: flags.mtu,
+        ethernet: subnet.ethernet(false),
+        rules: Rules::all(subnet.ipv6),
+        gateway,
         forwards: Vec::new(),
         api_socket: None,
     };
     let published = flags.publish.iter().flat_map(PortMap::each);
-    let forwards = published.map(|publish| Forward {
-        protocol: publish.protocol,
-        listen: publish.listen,
-        target: plan.inside(publish.listen.ip(), publish.port),
+    let forwards = published.filter_map(|publish| {
+        Some(Forward {
+            protocol: publish.protocol,
+            listen: publish.listen,
+            target: served.inside(publish.listen.ip(), publish.port)?,
+        })
     });
-    plan.forwards = forwards.collect();
-    Ok(plan)
+    served.forwards = forwards.collect();
+    let plan = Plan {
+        target,
+        ifname: flags.ifname.clone(),
+        station: None,
+        link,
+        served,
+        stays: false,
+    };
+    Ok((plan, network))
 }
 
 fn gateway(flags: &AttachFlags, network: &Network) -> GatewayConfig {

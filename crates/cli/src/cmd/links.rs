@@ -9,7 +9,7 @@ use crate::flags::attach::LinksFlags;
 use crate::{DONE, FAILED, say};
 
 /// Programs that this command stands in for, when it is called by their names.
-pub(crate) const NAMES: [&str; 1] = ["slirp4netns"];
+pub(crate) const NAMES: [&str; 3] = ["slirp4netns", "pasta", "passt"];
 
 /// Makes them; the exit code.
 pub(crate) fn main(flags: &LinksFlags) -> u8 {

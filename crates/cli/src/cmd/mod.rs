@@ -5,6 +5,7 @@ pub(crate) mod doctor;
 pub(crate) mod links;
 pub(crate) mod open;
 pub(crate) mod paper;
+pub(crate) mod pasta;
 pub(crate) mod run;
 pub(crate) mod set;
 pub(crate) mod slirp4netns;

@@ -9,7 +9,7 @@ mod localhost;
 mod onlooker;
 mod proxy;
 mod published;
-mod record;
+pub(crate) mod record;
 mod refusals;
 mod world;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use switchboard_gateway::{GatewayConfig, HostAddress, HostLoopback, Prefix};
 
 use crate::attach::descriptors::{ExitFd, NoDescriptor, ReadyFd};
-use crate::attach::{self, Calls, Plan, Target};
+use crate::attach::{self, Calls, Plan, Rules, Served, Subnet, Target};
 use crate::flags::attach::{NetnsType, SlirpFlags, TargetType};
 use crate::run::{Network, host};
 use crate::{DONE, FAILED, say};
@@ -22,7 +22,7 @@ pub(crate) fn main(flags: &SlirpFlags) -> u8 {
         Err(error) => return failed(error),
     };
     match plan(flags) {
-        Ok(plan) => match attach::run(&plan, calls, || {}) {
+        Ok(plan) => match attach::run(&plan, calls, || Ok(())) {
             Ok(()) => DONE,
             Err(error) => failed(error),
         },
@@ -40,6 +40,7 @@ fn calls(flags: &SlirpFlags) -> Result<Calls, NoDescriptor> {
     Ok(Calls {
         ready: flags.ready_fd.map(ReadyFd::take).transpose()?,
         exit: exit.map(ExitFd::take).transpose()?,
+        ..Calls::default()
     })
 }
 
@@ -58,18 +59,28 @@ fn plan(flags: &SlirpFlags) -> Result<Plan, String> {
         v4: flags.cidr,
         v6: NETWORK_V6,
     };
+    let gateway = gateway(flags, &network);
+    let subnet = Subnet {
+        network,
+        mtu: flags.mtu,
+        ipv6: flags.enable_ipv6,
+        outside_v6: flags.enable_ipv6,
+        gateway: &gateway,
+    };
     Ok(Plan {
         target,
         ifname: flags.tapname.clone(),
-        mtu: flags.mtu,
-        network,
-        ipv6: flags.enable_ipv6,
-        outside_v6: flags.enable_ipv6,
-        configure: flags.configure,
         station: flags.macaddress,
-        gateway: gateway(flags, &network),
-        forwards: Vec::new(),
-        api_socket: flags.api_socket.clone(),
+        link: flags.configure.then(|| subnet.link()),
+        served: Served {
+            mtu: flags.mtu,
+            ethernet: subnet.ethernet(!flags.configure),
+            rules: Rules::all(flags.enable_ipv6),
+            gateway,
+            forwards: Vec::new(),
+            api_socket: flags.api_socket.clone(),
+        },
+        stays: false,
     })
 }
 

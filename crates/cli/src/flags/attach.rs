@@ -184,7 +184,7 @@ pub(crate) struct LinksFlags {
 const IFNAME_MAX: usize = 15;
 
 /// An interface's name, as the kernel takes it.
-fn parse_ifname(text: &str) -> Result<String, String> {
+pub(super) fn parse_ifname(text: &str) -> Result<String, String> {
     let odd = |c: char| c == '/' || c == ':' || c == '%' || c.is_whitespace() || c == '\0';
     if text.is_empty() || text.len() > IFNAME_MAX || text.contains(odd) {
         return Err(format!(
@@ -195,7 +195,7 @@ fn parse_ifname(text: &str) -> Result<String, String> {
 }
 
 /// Six octets in hexadecimal; of one station, not of a group.
-fn parse_station(text: &str) -> Result<MacAddr, String> {
+pub(super) fn parse_station(text: &str) -> Result<MacAddr, String> {
     let usage = || "write six octets, as 52:54:00:12:34:56".to_owned();
     let mut octets = [0; 6];
     let mut parts = text.split(':');

@@ -22,8 +22,9 @@ mod network;
 mod plan;
 pub(crate) mod relay;
 mod signals;
-mod user_map;
+pub(crate) mod user_map;
 
+pub(crate) use caller::Caller;
 pub(crate) use confine::Confinement;
 pub(crate) use link::{LinkEnd, LinkKind};
 pub(crate) use message::{SetupError, Step, Wanted};

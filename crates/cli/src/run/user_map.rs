@@ -14,7 +14,7 @@ use super::message::{SetupError, Step};
 /// # Errors
 ///
 /// The kernel refuses the map.
-pub(super) fn write(pid: u32, caller: &Caller, map_root: bool) -> Result<(), SetupError> {
+pub(crate) fn write(pid: u32, caller: &Caller, map_root: bool) -> Result<(), SetupError> {
     let file = |name: &str| format!("/proc/{pid}/{name}");
     if caller.may_map_anybody() && !map_root && write_identity(&file).is_ok() {
         return Ok(());

@@ -129,6 +129,10 @@ impl<D: Device> Ethernet<D> {
             self.drops.not_for_us += 1;
             return Ok(());
         }
+        if !self.config.neighbor_discovery {
+            self.drops.not_for_us += 1;
+            return Ok(());
+        }
         let pseudo = pseudo_v6(from, to, IpProtocol::ICMPV6, ip.body().len());
         let message = Icmpv6Message::parse(ip.body(), pseudo)?;
         match NeighborMessage::parse(&message)? {

@@ -21,6 +21,8 @@ pub struct EthernetConfig {
     /// Whether every other address is answered for as well (RFC 1027, RFC 4389), but for those
     /// of stations: what a gateway does whose stations think that all the world is on their link.
     pub proxy: bool,
+    /// Whether neighbour discovery is answered at all.
+    pub neighbor_discovery: bool,
     /// The one address that the DHCP server gives, to whoever asks first. `None`: no server.
     pub lease: Option<DhcpLease>,
     /// What is told to IPv6 stations that ask for a router. `None`: nothing.
@@ -37,6 +39,7 @@ impl EthernetConfig {
             link_local: link_local(station),
             stations: Vec::new(),
             proxy: false,
+            neighbor_discovery: true,
             lease: None,
             advertisement: None,
         }

@@ -20,9 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::{InsideListener, LoopbackDial};
 use crate::context::{Context, Ends};
-use crate::observer::{Ending, Happening, Refused, Transport};
-use crate::registry::SocketState;
+use crate::observer::{Ending, Flow, Happening, Refused, Transport};
+use crate::registry::{LiveRow, SocketState};
 use crate::tcp_relay::{connect, ended_state};
 
 /// Octets moved at once, each way: the sweet spot of loopback copies.
@@ -36,10 +37,10 @@ pub(crate) fn serve_inside(
     permits: Arc<Semaphore>,
     listener: std::net::TcpListener,
     port: u16,
-) -> io::Result<()> {
+) -> io::Result<InsideListener> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    tokio::spawn(async move {
+    let serving = tokio::spawn(async move {
         let mut tasks = JoinSet::new();
         loop {
             let Ok(permit) = permits.clone().acquire_owned().await else {
@@ -61,7 +62,7 @@ pub(crate) fn serve_inside(
             }
         }
     });
-    Ok(())
+    Ok(InsideListener(serving.abort_handle()))
 }
 
 /// The host's loopback at `port`: IPv6 where nobody is there in IPv4, as programs try both.
@@ -75,7 +76,7 @@ async fn reach(port: u16, wait: Duration) -> Result<TcpStream, Refused> {
     }
 }
 
-async fn relay(context: Arc<Context>, mut inside: TcpStream, caller: SocketAddr, port: u16) {
+async fn relay(context: Arc<Context>, inside: TcpStream, caller: SocketAddr, port: u16) {
     let started = Instant::now();
     let to = inside.local_addr();
     let to = to.unwrap_or((Ipv4Addr::LOCALHOST, port).into());
@@ -84,7 +85,7 @@ async fn relay(context: Arc<Context>, mut inside: TcpStream, caller: SocketAddr,
     let mut row = context
         .registry
         .add_flow(&flow, Protocol::Tcp, SocketState::SynSent);
-    let mut outside = match reach(port, context.config.limits.connect_wait).await {
+    let outside = match reach(port, context.config.limits.connect_wait).await {
         Ok(outside) => outside,
         Err(why) => {
             context.holder_grace(&flow).await;
@@ -93,11 +94,70 @@ async fn relay(context: Arc<Context>, mut inside: TcpStream, caller: SocketAddr,
             return context.tell_refused(&flow, why, started.elapsed());
         }
     };
-    let stood = Instant::now();
     let _ = inside.set_nodelay(true);
+    let ends = (outside.local_addr().ok(), started);
+    copy(&context, (flow, row), (inside, outside), ends).await;
+}
+
+/// A caller of the host's loopback reaches the inside's: both are kernel sockets here too.
+pub(super) async fn relay_in(
+    context: Arc<Context>,
+    dial: Arc<dyn LoopbackDial>,
+    (outside, caller): (TcpStream, SocketAddr),
+    port: u16,
+) {
+    let started = Instant::now();
+    let to = (Ipv4Addr::LOCALHOST, port).into();
+    let flow = context.inward_flow(Transport::Tcp, Ends { from: caller, to });
+    context.tell(&Happening::FlowOpening { flow: flow.clone() });
+    let row = context
+        .registry
+        .add_flow(&flow, Protocol::Tcp, SocketState::SynSent);
+    let inside = match dialled(&*dial, port, false).await {
+        Err(_) => dialled(&*dial, port, true).await,
+        inside => inside,
+    };
+    match inside {
+        Ok(inside) => {
+            context.look_up_holder(&flow);
+            let _ = outside.set_nodelay(true);
+            copy(&context, (flow, row), (inside, outside), (None, started)).await;
+        }
+        Err(error) => {
+            flow.set_holder(None);
+            // The host has accepted already; a reset is the closest to a refusal.
+            let _ = SockRef::from(&outside).set_linger(Some(Duration::ZERO));
+            let why = crate::outside::refused(&error, None);
+            let mut row = row;
+            row.end_as(ended_state(&why));
+            context.tell_refused(&flow, why, started.elapsed());
+        }
+    }
+}
+
+/// A connection to the inside's loopback that stands.
+async fn dialled(dial: &dyn LoopbackDial, port: u16, v6: bool) -> io::Result<TcpStream> {
+    let stream = dial.dial(port, v6).await?;
+    stream.set_nonblocking(true)?;
+    let stream = TcpStream::from_std(stream)?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        None => Ok(stream),
+        Some(refused) => Err(refused),
+    }
+}
+
+/// Copies between both kernel sockets until both have said goodbye, and tells of it.
+async fn copy(
+    context: &Context,
+    (flow, mut row): (Arc<Flow>, LiveRow),
+    (mut inside, mut outside): (TcpStream, TcpStream),
+    (local, started): (Option<SocketAddr>, Instant),
+) {
+    let stood = Instant::now();
     context.tell(&Happening::FlowConnected {
         flow: flow.clone(),
-        outside: outside.local_addr().ok(),
+        outside: local,
         elapsed: started.elapsed(),
     });
     row.set_state(SocketState::Established);

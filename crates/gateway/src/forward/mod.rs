@@ -14,8 +14,10 @@ use socket2::{Domain, Socket, Type};
 use switchboard::Net;
 use switchboard_wire::Protocol;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::context::Context;
+use crate::observer::BoxFuture;
 use crate::outside::chunk::ChunkPool;
 use crate::registry::lock;
 
@@ -32,6 +34,25 @@ pub struct Forward {
     pub listen: SocketAddr,
     /// Whom callers reach: an endpoint inside.
     pub target: SocketAddr,
+}
+
+/// A port of the inside's loopback that is the host's. Open until it is closed, or the network
+/// ends.
+#[derive(Debug)]
+pub struct InsideListener(AbortHandle);
+
+impl InsideListener {
+    /// Ends it, and what it has connected.
+    pub fn close(&self) {
+        self.0.abort();
+    }
+}
+
+/// Makes connections to the inside's own loopback, which never reaches the link: whoever is in
+/// there.
+pub trait LoopbackDial: Send + Sync {
+    /// A connection to `port` of 127.0.0.1 or ::1 that stands, or is being made.
+    fn dial(&self, port: u16, v6: bool) -> BoxFuture<'_, io::Result<std::net::TcpStream>>;
 }
 
 /// What a forward works with.

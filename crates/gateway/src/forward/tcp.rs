@@ -102,6 +102,13 @@ impl Call {
     async fn relay(self, shared: Shared, permit: tokio::sync::OwnedSemaphorePermit) {
         let started = Instant::now();
         let context = &shared.context;
+        if let Some(dial) = &context.loopback_dial
+            && self.caller.ip().to_canonical().is_loopback()
+        {
+            let caller = (self.stream, self.caller);
+            let port = self.target.port();
+            return super::inside::relay_in(context.clone(), dial.clone(), caller, port).await;
+        }
         let from = self.seen_from(&shared);
         let ends = Ends {
             from,

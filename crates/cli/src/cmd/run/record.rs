@@ -29,7 +29,7 @@ type Labels = Arc<OnceLock<Registry>>;
 type Handover = Arc<Mutex<Option<CaptureSink>>>;
 
 /// A capture: first a file, and then a thread that writes to it.
-pub(super) struct Recording {
+pub(crate) struct Recording {
     path: PathBuf,
     state: State,
     handover: Handover,
@@ -42,7 +42,7 @@ enum State {
 }
 
 /// The tee's sink. What passes before the capture runs is nobody's: CMD has not started.
-pub(super) struct LateSink {
+pub(crate) struct LateSink {
     handover: Handover,
     sink: Option<CaptureSink>,
 }
@@ -73,7 +73,7 @@ impl Recording {
     /// # Errors
     ///
     /// The file cannot be made, and the text says which.
-    pub(super) fn begin(path: &Path) -> io::Result<(Self, LateSink)> {
+    pub(crate) fn begin(path: &Path) -> io::Result<(Self, LateSink)> {
         let file = File::create(path).map_err(|error| cannot_record(path, &error))?;
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let config = CaptureConfig {
@@ -103,7 +103,7 @@ impl Recording {
     /// # Errors
     ///
     /// The file cannot be written, and the text says which.
-    pub(super) fn start(self) -> io::Result<Self> {
+    pub(crate) fn start(self) -> io::Result<Self> {
         let State::Opened(file, config) = self.state else {
             return Ok(self);
         };
@@ -122,12 +122,12 @@ impl Recording {
     }
 
     /// Who knows which program a packet belongs to.
-    pub(super) fn label_from(&self, registry: Registry) {
+    pub(crate) fn label_from(&self, registry: Registry) {
         let _ = self.labels.set(registry);
     }
 
     /// Writes what waits and says what the file lacks, if anything.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         let path = self.path.display();
         let State::Running(capture) = self.state else {
             return;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use rustix::fs::{Mode, OFlags};
 
 /// Closes every descriptor but `kept`; standard input, output and error become `/dev/null`.
-pub(super) fn close_all_but(kept: &[&dyn AsRawFd]) {
+pub(crate) fn close_all_but(kept: &[&dyn AsRawFd]) {
     let nowhere = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     if let Ok(nowhere) = nowhere {
         let _ = nix::unistd::dup2_stdin(nowhere.as_fd());

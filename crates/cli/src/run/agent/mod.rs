@@ -6,7 +6,7 @@
 //! and then serves: it passes signals on to CMD, reaps what CMD leaves behind, and tells the
 //! relay who holds a socket ([`holder`]). It has no runtime, no thread and one loop.
 
-mod descriptors;
+pub(crate) mod descriptors;
 mod files;
 mod holder;
 mod join;
