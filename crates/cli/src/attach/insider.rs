@@ -3,7 +3,7 @@
 //! relay.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ use crate::run::channel::Channel;
 enum Question {
     /// Who listens there?
     Listening,
-    /// Sockets on loopback at this port, please.
-    Listen { tcp: bool, port: u16 },
+    /// Listeners on loopback at this port, please.
+    Listen { port: u16 },
     /// A connection to loopback at this port, please.
     Connect { port: u16, v6: bool },
 }
@@ -53,7 +53,7 @@ pub(super) fn serve(channel: &Channel) {
 fn answer(question: &Question) -> (Answer, Vec<OwnedFd>) {
     let sockets = match question {
         Question::Listening => return (Answer::Listening(Listening::read()), Vec::new()),
-        Question::Listen { tcp, port } => listen(*tcp, *port),
+        Question::Listen { port } => listen(*port),
         Question::Connect { port, v6 } => connect(*port, *v6).map(|socket| vec![socket]),
     };
     match sockets {
@@ -66,13 +66,8 @@ fn answer(question: &Question) -> (Answer, Vec<OwnedFd>) {
 }
 
 /// 127.0.0.1, and ::1 where there is IPv6.
-fn listen(tcp: bool, port: u16) -> io::Result<Vec<OwnedFd>> {
-    let open = |at: SocketAddr| -> io::Result<OwnedFd> {
-        Ok(match tcp {
-            true => TcpListener::bind(at)?.into(),
-            false => UdpSocket::bind(at)?.into(),
-        })
-    };
+fn listen(port: u16) -> io::Result<Vec<OwnedFd>> {
+    let open = |at: SocketAddr| TcpListener::bind(at).map(OwnedFd::from);
     let mut sockets = vec![open((Ipv4Addr::LOCALHOST, port).into())?];
     sockets.extend(open((Ipv6Addr::LOCALHOST, port).into()));
     Ok(sockets)
@@ -133,9 +128,9 @@ impl Insider {
         }
     }
 
-    /// Sockets on the inside's loopback.
-    pub(super) async fn listen(&self, tcp: bool, port: u16) -> io::Result<Vec<OwnedFd>> {
-        Ok(self.ask(&Question::Listen { tcp, port }).await?.1)
+    /// Listeners on the inside's loopback.
+    pub(super) async fn listen(&self, port: u16) -> io::Result<Vec<OwnedFd>> {
+        Ok(self.ask(&Question::Listen { port }).await?.1)
     }
 
     /// A connection to the inside's loopback that is being made.

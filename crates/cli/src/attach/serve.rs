@@ -110,7 +110,7 @@ impl End<'_> {
         let net = match sinks.is_empty() {
             true => network.build(device)?,
             false => {
-                let at = clock.clone();
+                let at = clock;
                 let device = Tee::new(device, sinks, move || at.now());
                 network.clock(clock).build(device)?
             }

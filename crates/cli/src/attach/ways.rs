@@ -25,17 +25,13 @@ pub(crate) struct WaysSpec {
     pub(crate) udp: Ports,
     /// From the namespace's loopback to this machine's.
     pub(crate) tcp_out: Ports,
-    pub(crate) udp_out: Ports,
 }
 
 impl WaysSpec {
     /// Whether sockets have to be made inside, or looked for there.
     pub(crate) fn need_insider(&self) -> bool {
         let is_auto = |ports: &Ports| matches!(ports, Ports::Auto { .. });
-        let out = [&self.tcp_out, &self.udp_out];
-        is_auto(&self.tcp)
-            || is_auto(&self.udp)
-            || out.into_iter().any(|ports| *ports != Ports::None)
+        is_auto(&self.tcp) || is_auto(&self.udp) || self.tcp_out != Ports::None
     }
 }
 
@@ -48,8 +44,8 @@ pub(super) struct Ways {
     opened: HashMap<(Protocol, u16), Vec<SocketAddr>>,
     /// Those of them that were found, not named.
     found: BTreeSet<(Protocol, u16)>,
-    /// Ports inside that we listen to.
-    inside: HashMap<(Protocol, u16), Vec<InsideListener>>,
+    /// TCP ports inside that we listen to.
+    inside: HashMap<u16, Vec<InsideListener>>,
 }
 
 impl Ways {
@@ -75,27 +71,25 @@ impl Ways {
     /// None of the ports that a specification names can be had; the text says why.
     pub(super) async fn open(&mut self) -> io::Result<()> {
         for protocol in [Protocol::Tcp, Protocol::Udp] {
-            let (inward, outward) = self.specs(protocol);
-            let (inward, outward) = (inward.clone(), outward.clone());
-            if let Ports::These(ranges) = inward {
+            if let Ports::These(ranges) = self.inward(protocol).clone() {
                 for range in ranges {
                     self.open_range(protocol, &range).await?;
                 }
             }
-            if let Ports::These(ranges) = outward {
-                for range in ranges {
-                    self.open_range_inside(protocol, &range).await?;
-                }
+        }
+        if let Ports::These(ranges) = self.spec.tcp_out.clone() {
+            for range in ranges {
+                self.open_range_inside(&range).await?;
             }
         }
         self.look().await;
         Ok(())
     }
 
-    fn specs(&self, protocol: Protocol) -> (&Ports, &Ports) {
+    fn inward(&self, protocol: Protocol) -> &Ports {
         match protocol {
-            Protocol::Tcp => (&self.spec.tcp, &self.spec.tcp_out),
-            Protocol::Udp => (&self.spec.udp, &self.spec.udp_out),
+            Protocol::Tcp => &self.spec.tcp,
+            Protocol::Udp => &self.spec.udp,
         }
     }
 
@@ -109,7 +103,13 @@ impl Ways {
             }
         }
         match failed {
-            Some((port, error)) if !any => Err(refused(protocol, false, range, port, &error)),
+            Some((port, error)) if !any => {
+                let option = match protocol {
+                    Protocol::Tcp => "-t",
+                    Protocol::Udp => "-u",
+                };
+                Err(refused(option, range, port, &error))
+            }
             _ => Ok(()),
         }
     }
@@ -149,36 +149,27 @@ impl Ways {
         Ok(())
     }
 
-    async fn open_range_inside(&mut self, protocol: Protocol, range: &Range) -> io::Result<()> {
+    async fn open_range_inside(&mut self, range: &Range) -> io::Result<()> {
         let mut failed = None;
         let mut any = false;
         for (port, target) in range.pairs() {
-            match self.open_inside(protocol, port, target).await {
+            match self.open_inside(port, target).await {
                 Ok(()) => any = true,
                 Err(error) => failed = failed.or(Some((port, error))),
             }
         }
         match failed {
-            Some((port, error)) if !any => Err(refused(protocol, true, range, port, &error)),
+            Some((port, error)) if !any => Err(refused("-T", range, port, &error)),
             _ => Ok(()),
         }
     }
 
-    async fn open_inside(&mut self, protocol: Protocol, port: u16, target: u16) -> io::Result<()> {
+    async fn open_inside(&mut self, port: u16, target: u16) -> io::Result<()> {
         let insider = self.insider.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let tcp = protocol == Protocol::Tcp;
-        for socket in insider.listen(tcp, port).await? {
-            let served = match protocol {
-                Protocol::Tcp => {
-                    let listener = TcpListener::from(socket);
-                    self.gateway.serve_inside_listener(listener, target)?
-                }
-                Protocol::Udp => return Err(io::ErrorKind::Unsupported.into()),
-            };
-            self.inside
-                .entry((protocol, port))
-                .or_default()
-                .push(served);
+        for socket in insider.listen(port).await? {
+            let listener = TcpListener::from(socket);
+            let served = self.gateway.serve_inside_listener(listener, target)?;
+            self.inside.entry(port).or_default().push(served);
         }
         Ok(())
     }
@@ -186,12 +177,7 @@ impl Ways {
     /// Opens and closes as others do, for ever.
     pub(super) async fn keep(mut self) {
         let is_auto = |ports: &Ports| matches!(ports, Ports::Auto { .. });
-        let all = [
-            &self.spec.tcp,
-            &self.spec.udp,
-            &self.spec.tcp_out,
-            &self.spec.udp_out,
-        ];
+        let all = [&self.spec.tcp, &self.spec.udp, &self.spec.tcp_out];
         if !all.into_iter().any(is_auto) {
             return std::future::pending().await;
         }
@@ -207,13 +193,13 @@ impl Ways {
     async fn look(&mut self) {
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             self.look_inside(protocol).await;
-            self.look_outside(protocol).await;
         }
+        self.look_outside().await;
     }
 
     /// What is listened to inside appears on this machine.
     async fn look_inside(&mut self, protocol: Protocol) {
-        let Ports::Auto { excluded } = self.specs(protocol).0.clone() else {
+        let Ports::Auto { excluded } = self.inward(protocol).clone() else {
             return;
         };
         let Some(insider) = self.insider.clone() else {
@@ -226,7 +212,8 @@ impl Ways {
         let wanted: BTreeSet<u16> = of(&listening, protocol)
             .filter(|known| known.reach != Reach::Loopback)
             .map(|known| known.port)
-            .filter(|port| !ours.contains_key(&(protocol, *port)) && !is_in(&excluded, *port))
+            .filter(|port| !is_in(&excluded, *port))
+            .filter(|port| protocol == Protocol::Udp || !ours.contains_key(port))
             .collect();
         let gone: Vec<_> = self.found.iter().copied().collect();
         for (of_protocol, port) in gone {
@@ -253,28 +240,29 @@ impl Ways {
     }
 
     /// What is listened to on this machine appears on the inside's loopback.
-    async fn look_outside(&mut self, protocol: Protocol) {
-        let Ports::Auto { excluded } = self.specs(protocol).1.clone() else {
+    async fn look_outside(&mut self) {
+        let Ports::Auto { excluded } = self.spec.tcp_out.clone() else {
             return;
         };
-        let listening = Listening::read();
         let ours = &self.opened;
-        let wanted: BTreeSet<u16> = of(&listening, protocol)
+        let wanted: BTreeSet<u16> = Listening::read()
+            .tcp
+            .iter()
             .filter(|known| known.reach != Reach::Address)
             .map(|known| known.port)
-            .filter(|port| !ours.contains_key(&(protocol, *port)) && !is_in(&excluded, *port))
+            .filter(|port| !ours.contains_key(&(Protocol::Tcp, *port)) && !is_in(&excluded, *port))
             .collect();
-        let is_gone = |known: &(Protocol, u16)| known.0 == protocol && !wanted.contains(&known.1);
-        self.inside.retain(|known, served| {
-            if is_gone(known) {
+        self.inside.retain(|port, served| {
+            let stays = wanted.contains(port);
+            if !stays {
                 served.iter().for_each(InsideListener::close);
             }
-            !is_gone(known)
+            stays
         });
         for port in wanted {
-            if !self.inside.contains_key(&(protocol, port)) {
+            if !self.inside.contains_key(&port) {
                 // A program inside may have it: then it is that program's.
-                let _ = self.open_inside(protocol, port, port).await;
+                let _ = self.open_inside(port, port).await;
             }
         }
     }
@@ -300,19 +288,7 @@ fn listens(listen: Option<IpAddr>, program: HostAddress) -> Vec<IpAddr> {
 }
 
 /// In pasta's words: callers show them.
-fn refused(
-    protocol: Protocol,
-    inside: bool,
-    range: &Range,
-    port: u16,
-    error: &io::Error,
-) -> io::Error {
-    let option = match (protocol, inside) {
-        (Protocol::Tcp, false) => "-t",
-        (Protocol::Udp, false) => "-u",
-        (Protocol::Tcp, true) => "-T",
-        (Protocol::Udp, true) => "-U",
-    };
+fn refused(option: &str, range: &Range, port: u16, error: &io::Error) -> io::Error {
     let text = error.to_string();
     let why = text.split(" (os error").next().unwrap_or(&text);
     let spec = &range.spec;

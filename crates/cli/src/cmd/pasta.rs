@@ -206,7 +206,7 @@ fn ready(pid: Option<PidFile>, background: Option<Background>) -> std::io::Resul
     }
 }
 
-/// `-t`, `-u`, `-T` and `-U`.
+/// `-t`, `-u` and `-T`.
 fn ways(flags: &PastaFlags, mode: Mode) -> Result<WaysSpec, Why> {
     let default = match mode {
         Mode::Pasta => Ports::Auto { excluded: vec![] },
@@ -217,11 +217,7 @@ fn ways(flags: &PastaFlags, mode: Mode) -> Result<WaysSpec, Why> {
         tcp: read(&flags.tcp_ports)?,
         udp: read(&flags.udp_ports)?,
         tcp_out: read(&flags.namespace.tcp_ns)?,
-        udp_out: read(&flags.namespace.udp_ns)?,
     };
-    if let Ports::These(_) = &ways.udp_out {
-        return Err("--udp-ns with ports is not supported: TCP alone reaches out".into());
-    }
     let is_auto = |ports: &Ports| matches!(ports, Ports::Auto { .. });
     if mode == Mode::Passt && (is_auto(&ways.tcp) || is_auto(&ways.udp)) {
         return Err("auto and 'all but' need a namespace to look into: name the ports".into());

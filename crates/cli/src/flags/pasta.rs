@@ -206,7 +206,7 @@ pub(crate) struct NamespaceFlags {
     #[arg(short = 'T', long, value_name = "SPEC")]
     pub(crate) tcp_ns: Vec<String>,
 
-    /// UDP ports, likewise
+    /// UDP ports: none, all else is refused
     #[arg(short = 'U', long, value_name = "SPEC")]
     pub(crate) udp_ns: Vec<String>,
 

@@ -71,6 +71,11 @@ fn told(flags: &PastaFlags) -> Result<(), String> {
         // Nobody would see it.
         return Err("--debug in the background needs --log-file; or add --foreground".to_owned());
     }
+    if let Some(spec) = flags.namespace.udp_ns.iter().find(|spec| *spec != "none") {
+        return Err(format!(
+            "--udp-ns {spec} is not supported: of loopback TCP alone reaches out"
+        ));
+    }
     match flags.mtu {
         0 | 1280..=65_521 => Ok(()),
         mtu => Err(format!(
