@@ -5,10 +5,10 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{A4, A6, B4, B6, Pair, at, config, offloads, pattern};
+use common::{A4, A6, B4, B6, Pair, at, config, offloads, pattern, received};
 use switchboard_core::{
     Config, ConnectError, Event, ListenError, Lost, NoSuchSocket, Readiness, ReceiveError,
-    SendError, Shutdown, State, TcpOptions,
+    SendError, Shutdown, Stack, State, TcpOptions,
 };
 
 #[test]
@@ -65,6 +65,40 @@ fn both_sides_close_and_nothing_is_left_but_time_wait() {
         assert_eq!(pair.next_deadline(), None);
         assert_eq!(pair.a.stats().pinned_octets, 0);
         assert_eq!(pair.b.stats().pinned_octets, 0);
+    }
+}
+
+#[test]
+fn crossing_fins_that_come_in_one_batch_are_both_acknowledged() {
+    let mut pair = Pair::plain();
+    let (client, server) = pair.connected(at(B4, 80));
+    let now = pair.now;
+    let drain = |stack: &mut Stack| -> Vec<_> {
+        let sent = std::iter::from_fn(|| stack.poll_transmit(now));
+        sent.map(|transmit| received(&transmit, now)).collect()
+    };
+    pair.a
+        .call_tcp_shutdown(now, client, Shutdown::Write)
+        .expect("shuts");
+    pair.b
+        .call_tcp_shutdown(now, server, Shutdown::Write)
+        .expect("shuts");
+    let (from_a, mut from_b) = (drain(&mut pair.a), drain(&mut pair.b));
+    for packet in from_a {
+        pair.b.handle_packet(now, packet);
+    }
+    // The FIN and the acknowledgement of the other one, before anything is sent in between.
+    from_b.extend(drain(&mut pair.b));
+    assert_eq!(from_b.len(), 2);
+    for packet in from_b {
+        pair.a.handle_packet(now, packet);
+    }
+    pair.settle();
+    pair.pass(Duration::from_secs(2));
+    for stack in [&pair.a, &pair.b] {
+        assert_eq!(stack.stats().segments_retransmitted, 0);
+        let states: Vec<_> = stack.sockets().map(|socket| socket.state).collect();
+        assert_eq!(states.last(), Some(&Some(State::TimeWait)));
     }
 }
 

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use switchboard_wire::packet::{IP_PACKET_MAX, PAYLOAD_SLICES_MAX};
 use switchboard_wire::{Checksum, Instant, RxPacket, Transmit, offload};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::open::{Agreed, agree, set_nonblocking};
@@ -42,7 +43,11 @@ pub struct TunDrops {
 
 /// A TUN interface, from the side of the program.
 pub struct Tun {
+    /// Watched for what can be read alone: a TUN has room nearly always, and each packet that
+    /// was read before epoll looked would otherwise be a wake-up of its own for it.
     fd: AsyncFd<OwnedFd>,
+    /// The same once more, watched for room, from the first time that there was none.
+    room: Option<AsyncFd<OwnedFd>>,
     agreed: Agreed,
     mtu: usize,
     /// Octets that one read may bring, virtio-net header included.
@@ -95,9 +100,10 @@ impl Tun {
         } + agreed.link_len;
         // SAFETY: the descriptor is owned by the `AsyncFd`, and this type neither replaces nor
         // closes it before the `AsyncFd` is dropped.
-        let fd = unsafe { AsyncFd::register(fd)? };
+        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? };
         Ok(Self {
             fd,
+            room: None,
             agreed,
             mtu,
             read_max,
@@ -197,10 +203,22 @@ impl Tun {
             if guard.ready().is_write_closed() {
                 return Ok(true);
             }
-            // Writable, as nearly always: only news can wake us now.
             guard.clear_ready();
         }
         Ok(false)
+    }
+
+    /// Who tells when there is room again.
+    fn room(&mut self) -> io::Result<&AsyncFd<OwnedFd>> {
+        if self.room.is_none() {
+            let again = self.fd.get_ref().try_clone()?;
+            // SAFETY: as for the first one; nobody else knows of this descriptor.
+            let again = unsafe { AsyncFd::register_with_interest(again, Interest::WRITABLE)? };
+            self.room = Some(again);
+        }
+        self.room
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Writes one packet that needs nothing that was not agreed on.
@@ -311,7 +329,7 @@ impl Device for Tun {
             if rustix::event::poll(&mut fds, Some(&at_once))? > 0 {
                 return Poll::Ready(Ok(()));
             }
-            ready!(self.fd.poll_write_ready(cx))?.clear_ready();
+            ready!(self.room()?.poll_write_ready(cx))?.clear_ready();
         }
     }
 }

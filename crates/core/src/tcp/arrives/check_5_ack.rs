@@ -56,7 +56,7 @@ impl Synchronized {
         if ack == self.snd.una {
             self.update_send_window(now, env, segment, ack, advances);
         }
-        self.turn_on_fin_acked()
+        self.turn_on_fin_acked(now, env)
     }
 
     /// SND.UNA moves.
@@ -206,7 +206,7 @@ impl Synchronized {
     }
 
     /// Our FIN was acknowledged: the next phase, or the end.
-    fn turn_on_fin_acked(&mut self) -> Verdict {
+    fn turn_on_fin_acked(&mut self, now: Instant, env: &Env) -> Verdict {
         if !self.fin_acked {
             return ControlFlow::Continue(());
         }
@@ -215,7 +215,10 @@ impl Synchronized {
                 self.phase = phase;
                 ControlFlow::Continue(())
             }
+            // Where FINs crossed, and both of the peer's packets came in one batch, its FIN is
+            // still owed an acknowledgement: unanswered, it would be sent again.
             After::TimeWait => ControlFlow::Break(Stop::End(End {
+                reply: self.ack.is_due().then(|| self.ack_reply(now, env)),
                 time_wait: true,
                 ..End::default()
             })),

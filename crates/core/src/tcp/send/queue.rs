@@ -14,8 +14,11 @@ use switchboard_wire::packet::PAYLOAD_SLICES_MAX;
 /// transmit costs, and a transmit has at most eight.
 const COPY_BELOW: usize = 1024;
 
-/// The tail's first size and its largest, in octets. It doubles while it fills.
-const TAIL_FIRST: usize = 1024;
+/// The tail's first size and its largest, in octets. It doubles while it fills. Small at first:
+/// of ten thousand conversations each may have said a word.
+const TAIL_FIRST: usize = 256;
+/// The largest tail that stays when the queue is empty.
+const TAIL_KEPT: usize = 1024;
 const TAIL_LARGEST: usize = 64 * 1024;
 
 /// A frozen piece of the stream.
@@ -157,7 +160,7 @@ impl SendQueue {
             self.chunks.pop_front();
         }
         // A small tail stays for the next short write; `shrink` takes it once all is quiet.
-        if self.is_empty() && self.tail.capacity() > TAIL_FIRST {
+        if self.is_empty() && self.tail.capacity() > TAIL_KEPT {
             self.tail = BytesMut::new();
         }
     }
