@@ -62,6 +62,7 @@ fn desk_with(servers: Vec<SocketAddr>, policy: Arc<dyn Policy>) -> Desk {
         flows: AtomicU64::new(0),
         forwards: Forwards::default(),
         config,
+        loopback_dial: None,
     });
     Desk {
         directory: Directory::new(context),

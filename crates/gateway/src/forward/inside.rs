@@ -119,7 +119,7 @@ pub(super) async fn relay_in(
     };
     match inside {
         Ok(inside) => {
-            context.look_up_holder(&flow);
+            context.holders.look_up(&flow);
             let _ = outside.set_nodelay(true);
             copy(&context, (flow, row), (inside, outside), (None, started)).await;
         }
