@@ -46,7 +46,7 @@ mod tcp_relay;
 mod udp_relay;
 mod visit;
 
-pub use config::{DnsServers, GatewayConfig, HostAddress, HostLoopback, Prefix};
+pub use config::{DnsRoute, DnsServers, GatewayConfig, HostAddress, HostLoopback, Prefix};
 pub use figures::{Half, Halves};
 pub use forward::Forward;
 pub use gateway::{Gateway, GatewayBuilder};
