@@ -222,25 +222,84 @@ PY
 # --- ping, names -----------------------------------------------------------------------------
 if run ping -c 2 -i 0.2 -W 2 "$gateway4" >"$tmp/ping" 2>&1; then ok "ping of the gateway"; else bad "ping of the gateway" "$(tail -n 2 "$tmp/ping" | tr '\n' ' ')"; fi
 cat >"$tmp/dns.py" <<'PY'
-import socket, struct
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", 18053))
-t = socket.socket(); t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); t.bind(("127.0.0.1", 18053)); t.listen(4)
+# A directory on UDP and TCP. "known" has an address whose last number is the second argument, "big"
+# has a hundred, all else does not exist. Every question is a line of the third argument.
+import socket, struct, sys, threading
+port, last, log = int(sys.argv[1]), int(sys.argv[2]), open(sys.argv[3], "a", buffering=1)
+def answer(q, limit):
+    end = q.index(b"\0", 12) + 5
+    name, kind = q[12:end - 4], struct.unpack(">H", q[end - 4:end - 2])[0]
+    log.write("%r %d\n" % (name, kind))
+    if struct.unpack(">H", q[10:12])[0] and q[end:end + 3] == b"\0\0\x29":
+        limit = max(limit, struct.unpack(">H", q[end + 3:end + 5])[0])
+    count = {True: 1, b"big" in name: 100}.get(True) if b"known" in name or b"big" in name else 0
+    flags = 0x8180 if count else 0x8183
+    data = b"".join(b"\xc0\x0c" + struct.pack(">HHIH4B", 1, 1, 60, 4, 192, 0, 2, (last + n) % 256) for n in range(count)) if kind == 1 else b""
+    soa = b"" if data else b"\0" + struct.pack(">HHIH", 6, 1, 60, 22) + b"\0\0" + struct.pack(">IIIII", 1, 1, 1, 1, 60)
+    r = q[:2] + struct.pack(">HHHHH", flags, 1, count if data else 0, 1 if soa else 0, 0) + q[12:end] + data + soa
+    if len(r) > limit:
+        return q[:2] + struct.pack(">HHHHH", flags | 0x200, 1, 0, 0, 0) + q[12:end]
+    return r
+def tcp():
+    t = socket.socket(); t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    t.bind(("127.0.0.1", port)); t.listen(4)
+    while True:
+        c, _ = t.accept()
+        q = c.recv(4096)
+        if len(q) > 2:
+            r = answer(q[2:], 65535)
+            c.sendall(struct.pack(">H", len(r)) + r)
+        c.close()
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", port))
+threading.Thread(target=tcp, daemon=True).start()
 while True:
     q, a = s.recvfrom(4096)
-    end = q.index(b"\0", 12) + 5
-    kind = struct.unpack(">H", q[end - 4:end - 2])[0]
-    known = b"known" in q[:end] and kind == 1
-    flags = 0x8180 if b"known" in q[:end] else 0x8183
-    r = q[:2] + struct.pack(">HHHHH", flags, 1, 1 if known else 0, 0, 0) + q[12:end]
-    if known: r += b"\xc0\x0c" + struct.pack(">HHIH4B", 1, 1, 60, 4, 192, 0, 2, 7)
-    s.sendto(r, a)
+    s.sendto(answer(q, 512), a)
 PY
+serve 18053 python3 "$tmp/dns.py" 18053 7 "$tmp/dns.log"
+serve 18054 python3 "$tmp/dns.py" 18054 8 "$tmp/dns-corp.log"
+named() { timeout 20 "$switchboard" run -q "${link[@]}" --dns 127.0.0.1:18053 --dns corp=127.0.0.1:18054 -- "$@" 2>&1; }
+expect "names: a suffix has a directory of its own" "192.0.2.8 192.0.2.7" "$(named sh -c 'for n in known.corp known.example; do getent ahostsv4 $n; done' | awk '/STREAM/ { print $1 }' | xargs)"
+expect "names: no such name (getent's 2), both families" 2 "$(named getent ahosts nosuch.example >/dev/null; echo $?)"
+expect "names: this machine's own name has an address" 0 "$(named getent hosts "$(uname -n)" >/dev/null; echo $?)"
+: >"$tmp/dns.log"
+named sh -c 'for i in 1 2 3; do getent ahostsv4 known.cached; getent ahostsv4 nosuch.cached; done' >/dev/null
+expect "names: asked outside once, a no as well" "1 1" "$(grep -c 'known.*cached.* 1$' "$tmp/dns.log") $(grep -c 'nosuch.*cached.* 1$' "$tmp/dns.log")"
+cat >"$tmp/names.c" <<'C'
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+int main(int argc, char **argv) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found, *at;
+  char text[INET6_ADDRSTRLEN];
+  for (int i = 1; i < argc; i++) {
+    if (getaddrinfo(argv[i], NULL, &hints, &found)) { puts("none"); continue; }
+    for (at = found; at; at = at->ai_next)
+      if (at->ai_family == AF_INET)
+        puts(inet_ntop(AF_INET, &((struct sockaddr_in *)at->ai_addr)->sin_addr, text, sizeof text));
+  }
+}
+C
+if command -v musl-gcc >/dev/null && musl-gcc -static -o "$tmp/names" "$tmp/names.c" 2>/dev/null; then
+  expect "names: a static program with musl" "192.0.2.8 192.0.2.7 none 10.0.2.4 127.0.0.1" "$(named "$tmp/names" known.corp known.example nosuch.example switchboard.internal localhost | uniq | xargs)"
+  # Before 1.2.4 musl takes what a datagram holds, later it asks over TCP and takes 48.
+  count=$(named "$tmp/names" big.example | grep -c '^192')
+  if [ "$count" -ge 30 ]; then ok "names: more than a datagram holds, musl" "$count"; else bad "names: more than a datagram holds, musl" "$count"; fi
+else
+  skip "names: a static program with musl" "no musl-gcc"
+fi
 if command -v dig >/dev/null; then
-  serve 18053 python3 "$tmp/dns.py"
   answer=$(timeout 20 "$switchboard" run -q "${link[@]}" --dns 127.0.0.1:18053 -- dig +short known.example A 2>&1)
   expect "dig: our directory asks the server that it is told" "192.0.2.7" "$answer"
   answer=$(timeout 20 "$switchboard" run -q "${link[@]}" --dns 127.0.0.1:18053 -- dig nosuch.example A 2>&1 | grep -c NXDOMAIN)
   expect "dig: NXDOMAIN passes through" 1 "$answer"
+  # Without EDNS 512 octets, with it as much as the client says, and TCP for what is left.
+  expect "dig: the client's size counts, then TCP" "tc 30 53 100 100" "$(named sh -c '
+    dig +noedns +ignore big.example A | sed -n "s/.*flags: qr.*\(tc\).*/\1/p"
+    dig +noedns +ignore +short big.example A | wc -l
+    dig +bufsize=900 +ignore +short big.example A | wc -l
+    dig +bufsize=4096 +ignore +short big.example A | wc -l
+    dig +short big.example A | wc -l' | xargs)"
 else
   skip "dig" "not installed"
 fi
@@ -375,6 +434,17 @@ if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && [ -z "${LINK:-}" ]; then
     cd / && exec setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
       env HOME=/nonexistent XDG_RUNTIME_DIR= "$1" run -- curl -sS http://switchboard.internal/' - "$tmp/switchboard" 2>&1)
   if printf '%s' "$page" | grep -q 'held by curl\['; then ok "uid 65534: the built-in page"; else bad "uid 65534: the built-in page" "$(printf '%s' "$page" | head -n 3)"; fi
+  # The host's table of names and its search domains, as a program finds them.
+  printf '127.0.0.1 localhost\n192.0.2.66 table.example table\n' >"$tmp/hosts"
+  printf 'search corp.example\nnameserver 127.0.0.1\n' >"$tmp/resolv.conf"
+  page=$(unshare -m sh -c '
+    mount --bind "$2/hosts" /etc/hosts && mount --bind "$2/resolv.conf" /etc/resolv.conf || exit
+    exec timeout 20 "$1" run -q --dns 127.0.0.1:18053 -- sh -c "
+      getent ahostsv4 table; getent ahostsv4 known; getent ahostsv4 $(uname -n)
+      command -v dig >/dev/null && dig +short table.example A @10.0.2.3 | sed s/\$/\ STREAM/"' - "$switchboard" "$tmp" 2>&1)
+  wanted="192.0.2.66 192.0.2.7 10.0.2.100"
+  command -v dig >/dev/null && wanted="$wanted 192.0.2.66"
+  expect "names: the host's table, and its search domains" "$wanted" "$(printf '%s\n' "$page" | awk '/STREAM/ { print $1 }' | xargs)"
   # Without a device node: a veth pair takes its place, and says so only where it is asked.
   nobody='mount -t tmpfs none /dev/net && cd / && exec setpriv --reuid 65534 --regid 65534 --clear-groups \
     --no-new-privs env HOME=/nonexistent XDG_RUNTIME_DIR= "$@"'

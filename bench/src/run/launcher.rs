@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     /// On the host itself.
     Kernel,
     Switchboard,
+    /// Likewise, over a veth pair instead of a TUN.
+    SwitchboardVeth,
     /// pasta; packets go through its tap device.
     PastaTap,
     /// pasta; the program's loopback is spliced to the host's.
@@ -58,6 +60,7 @@ impl Launcher {
         match self.kind {
             Kind::Kernel => "bare kernel",
             Kind::Switchboard => "switchboard",
+            Kind::SwitchboardVeth => "switchboard veth",
             Kind::PastaTap => "pasta, tap",
             Kind::PastaSpliced => "pasta, spliced",
             Kind::Slirp4netns => "slirp4netns",
@@ -69,7 +72,9 @@ impl Launcher {
     pub(crate) fn host(&self) -> Option<Ipv4Addr> {
         match self.kind {
             Kind::Kernel | Kind::PastaSpliced => Some(Ipv4Addr::LOCALHOST),
-            Kind::Switchboard | Kind::Slirp4netns => Some(Ipv4Addr::new(10, 0, 2, 2)),
+            Kind::Switchboard | Kind::SwitchboardVeth | Kind::Slirp4netns => {
+                Some(Ipv4Addr::new(10, 0, 2, 2))
+            }
             // The gateway of the host's default route stands for the host.
             Kind::PastaTap => default_gateway(),
             Kind::Tun2proxy => own_address(),
@@ -108,6 +113,10 @@ impl Launcher {
                     .arg(&self.path)
                     .args(["run", "-q", "--host-loopback"]);
             }
+            Kind::SwitchboardVeth => {
+                let words = ["run", "-q", "--host-loopback", "--link", "veth"];
+                command.arg(&self.path).args(words);
+            }
             Kind::PastaTap | Kind::PastaSpliced => {
                 command.arg(&self.path).args(["--quiet", "--config-net"]);
             }
@@ -127,7 +136,9 @@ impl Launcher {
         if let Some(at) = order.publish {
             let port = at.port();
             match self.kind {
-                Kind::Switchboard => command.args(["-p", &format!("{at}:{port}")]),
+                Kind::Switchboard | Kind::SwitchboardVeth => {
+                    command.args(["-p", &format!("{at}:{port}")])
+                }
                 _ => command.args(["-t", &port.to_string()]),
             };
         }

@@ -173,6 +173,7 @@ fn launchers(flags: &Flags, directory: &Path) -> Result<Vec<Launcher>, String> {
     for kind in [
         Kind::Kernel,
         Kind::Switchboard,
+        Kind::SwitchboardVeth,
         Kind::PastaTap,
         Kind::PastaSpliced,
         Kind::Slirp4netns,
@@ -212,7 +213,7 @@ impl Programs {
     pub(crate) fn find(&self, kind: Kind, directory: &Path) -> Result<Option<PathBuf>, String> {
         let (named, name) = match kind {
             Kind::Kernel => return Ok(Some(PathBuf::new())),
-            Kind::Switchboard => (&self.switchboard, "switchboard"),
+            Kind::Switchboard | Kind::SwitchboardVeth => (&self.switchboard, "switchboard"),
             Kind::PastaTap | Kind::PastaSpliced => (&self.pasta, "pasta"),
             Kind::Slirp4netns => (&self.slirp4netns, "slirp4netns"),
             Kind::Tun2proxy => (&self.tun2proxy, "tun2proxy-bin"),
@@ -222,7 +223,7 @@ impl Programs {
             Some(own.with_file_name("switchboard"))
         };
         let named = match kind {
-            Kind::Switchboard => named.clone().or_else(beside),
+            Kind::Switchboard | Kind::SwitchboardVeth => named.clone().or_else(beside),
             _ => named.clone(),
         };
         match named {

@@ -79,7 +79,9 @@ impl Trial<'_> {
         let ours6 = Ipv6Addr::new(0xfd5b, 2, 0, 0, 0, 0, 0, 2);
         let inside: (IpAddr, Option<IpAddr>, IpAddr) = match self.column.launcher.kind {
             Kind::Kernel => (HOST4.into(), Some(HOST6.into()), SERVER4.into()),
-            Kind::Switchboard => (GATEWAY.into(), Some(ours6.into()), DIRECTORY.into()),
+            Kind::Switchboard | Kind::SwitchboardVeth => {
+                (GATEWAY.into(), Some(ours6.into()), DIRECTORY.into())
+            }
             Kind::Slirp4netns => (GATEWAY.into(), Some(slirp6.into()), DIRECTORY.into()),
             // The gateway stands for the host.
             _ => (ROUTER4.into(), Some(ROUTER6.into()), SERVER4.into()),

@@ -3,17 +3,20 @@
 //! A flag is here only when it works.
 
 pub(crate) mod attach;
+pub(crate) mod dns;
 pub(crate) mod pasta;
 pub(crate) mod ports;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use dns::DnsFlag;
 
 use crate::cmd::links::NAMES;
 use crate::run::LinkKind;
@@ -144,10 +147,11 @@ pub(crate) struct ReachFlags {
     #[arg(long)]
     pub(crate) host_loopback: bool,
 
-    /// Ask these directories (DNS) instead of those of this machine's resolver configuration
-    #[arg(long, value_name = "ADDR[:PORT]", value_delimiter = ',')]
-    #[arg(value_parser = parse_dns)]
-    pub(crate) dns: Vec<SocketAddr>,
+    /// Ask these directories (DNS) instead of those of this machine's resolver configuration;
+    /// corp=10.0.0.2: for names that end in corp only
+    #[arg(long, value_name = "[SUFFIX=]ADDR[:PORT]", value_delimiter = ',')]
+    #[arg(value_parser = dns::parse)]
+    pub(crate) dns: Vec<DnsFlag>,
 
     /// The program's network; default 10.0.2.0/24, or another where this machine uses that
     #[arg(long, value_name = "CIDR", value_parser = parse_net)]
@@ -333,17 +337,6 @@ fn parse_name(text: &str) -> Result<String, String> {
 
 /// Octets of a run's name.
 const NAME_MAX: usize = 32;
-
-/// `ADDR` or `ADDR:PORT`; port 53 (RFC 1035 section 4.2) unless given.
-fn parse_dns(text: &str) -> Result<SocketAddr, String> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    text.parse()
-        .or_else(|_| {
-            bare.parse()
-                .map(|address: IpAddr| SocketAddr::new(address, 53))
-        })
-        .map_err(|_| "write ADDR or ADDR:PORT, IPv6 with a port in brackets".to_owned())
-}
 
 /// Seconds, from a tenth of one to an hour.
 fn parse_seconds(text: &str) -> Result<Duration, String> {

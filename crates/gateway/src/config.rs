@@ -1,6 +1,7 @@
 //! What a gateway is told before it starts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use crate::limits::Limits;
 use crate::mapping::Filtering;
@@ -104,6 +105,16 @@ pub enum DnsServers {
     These(Vec<SocketAddr>),
 }
 
+/// Servers for the names under a suffix: split DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsRoute {
+    /// `corp`: that name and every name that ends in it, on whole labels. The longest suffix that
+    /// a name has decides.
+    pub suffix: String,
+    /// Whom to ask, in this order.
+    pub servers: Vec<SocketAddr>,
+}
+
 /// How the inside reaches services on the host's own loopback.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HostLoopback {
@@ -150,6 +161,11 @@ pub struct GatewayConfig {
     pub aliases: Vec<Alias>,
     /// Whom the directory asks.
     pub dns_servers: DnsServers,
+    /// Whom it asks about names under certain suffixes.
+    pub dns_routes: Vec<DnsRoute>,
+    /// A table as hosts(5) has it, whose names the directory answers itself; read again when it
+    /// changes.
+    pub hosts_file: Option<PathBuf>,
     /// Who may answer through a UDP mapping.
     pub udp_filtering: Filtering,
     /// Bounds of every table and queue.
@@ -175,6 +191,8 @@ impl Default for GatewayConfig {
             host_loopback: HostLoopback::Closed,
             aliases: Vec::new(),
             dns_servers: DnsServers::Host,
+            dns_routes: Vec::new(),
+            hosts_file: None,
             udp_filtering: Filtering::default(),
             limits: Limits::default(),
         }

@@ -47,7 +47,7 @@ mod tcp_relay;
 mod udp_relay;
 mod visit;
 
-pub use config::{Alias, DnsServers, GatewayConfig, HostAddress, HostLoopback, Prefix};
+pub use config::{Alias, DnsRoute, DnsServers, GatewayConfig, HostAddress, HostLoopback, Prefix};
 pub use figures::{Half, Halves};
 pub use forward::{Forward, InsideListener, LoopbackDial};
 pub use gateway::{Gateway, GatewayBuilder};

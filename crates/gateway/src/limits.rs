@@ -20,6 +20,8 @@ pub struct Limits {
     pub echo_requests: usize,
     /// Questions to the directory at once; each holds its message, at most 64 KiB.
     pub dns_questions: usize,
+    /// Answers of servers that the directory keeps: at most 4 KiB each, and what parsing them costs.
+    pub dns_cache: usize,
     /// Names remembered for addresses, about 100 octets each.
     pub names: usize,
     /// Rows that the registry keeps of sockets that are gone.
@@ -71,6 +73,7 @@ impl Default for Limits {
             udp_mappings: 1 << 14,
             echo_requests: 256,
             dns_questions: 1024,
+            dns_cache: 1024,
             names: 4096,
             done_rows: 1024,
             done_row_age: Duration::from_secs(60),

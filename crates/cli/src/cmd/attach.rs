@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use switchboard_gateway::{DnsServers, Forward, GatewayConfig, HostAddress, HostLoopback, Prefix};
+use switchboard_gateway::{Forward, GatewayConfig, HostAddress, HostLoopback, Prefix};
 
 use crate::attach::{self, Calls, Plan, Rules, Served, Subnet, Target};
 use crate::flags::attach::AttachFlags;
+use crate::flags::dns;
 use crate::flags::ports::PortMap;
 use crate::run::{HostRoutes, Network, NetworkError, host};
 use crate::{DONE, FAILED, machine, say};
@@ -89,6 +90,7 @@ fn plan(flags: &AttachFlags) -> Result<(Plan, Network), NetworkError> {
 
 fn gateway(flags: &AttachFlags, network: &Network) -> GatewayConfig {
     let at = |v4, v6| HostAddress::new(network.host_v4(v4), network.host_v6(v6));
+    let (dns_servers, dns_routes) = dns::servers(&flags.dns);
     GatewayConfig {
         program: at(host::PROGRAM_V4, host::PROGRAM_V6),
         gateway: at(host::GATEWAY, host::GATEWAY.into()),
@@ -103,10 +105,8 @@ fn gateway(flags: &AttachFlags, network: &Network) -> GatewayConfig {
             true => HostLoopback::AtGateway,
             false => HostLoopback::Closed,
         },
-        dns_servers: match &flags.dns[..] {
-            [] => DnsServers::Host,
-            servers => DnsServers::These(servers.to_vec()),
-        },
+        dns_servers,
+        dns_routes,
         ..GatewayConfig::default()
     }
 }

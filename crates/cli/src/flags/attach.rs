@@ -1,14 +1,14 @@
 //! What can be typed for namespaces that exist already: `attach`, and the stand-in for
 //! slirp4netns with that program's own options.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 use switchboard_wire::ethernet::MacAddr;
 
 use super::ports::{PortMap, parse_ports};
-use super::{parse_dns, parse_net};
+use super::{DnsFlag, dns, parse_net};
 
 /// Flags of `attach`.
 #[derive(Args, Debug)]
@@ -44,10 +44,11 @@ pub(crate) struct AttachFlags {
     #[arg(long)]
     pub(crate) host_loopback: bool,
 
-    /// Ask these directories (DNS) instead of those of this machine's resolver configuration
-    #[arg(long, value_name = "ADDR[:PORT]", value_delimiter = ',')]
-    #[arg(value_parser = parse_dns)]
-    pub(crate) dns: Vec<SocketAddr>,
+    /// Ask these directories (DNS) instead of those of this machine's resolver configuration;
+    /// corp=10.0.0.2: for names that end in corp only
+    #[arg(long, value_name = "[SUFFIX=]ADDR[:PORT]", value_delimiter = ',')]
+    #[arg(value_parser = dns::parse)]
+    pub(crate) dns: Vec<DnsFlag>,
 
     /// The network inside; default 10.0.2.0/24, or another where this machine uses that
     #[arg(long, value_name = "CIDR", value_parser = parse_net)]

@@ -19,14 +19,6 @@ fn a_run_is_meant_by_its_process_id_or_its_name() {
 }
 
 #[test]
-fn directories_default_to_port_53() {
-    assert_eq!(parse_dns("192.0.2.1"), Ok("192.0.2.1:53".parse().unwrap()));
-    assert_eq!(parse_dns("[::1]"), Ok("[::1]:53".parse().unwrap()));
-    assert_eq!(parse_dns("[::1]:5300"), Ok("[::1]:5300".parse().unwrap()));
-    assert!(parse_dns("dns.example").is_err());
-}
-
-#[test]
 fn networks_lose_their_host_bits_and_have_room_for_host_100() {
     assert_eq!(
         parse_net("10.9.8.7/24"),

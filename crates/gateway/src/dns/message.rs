@@ -3,6 +3,9 @@
 /// Octets of a message's header (RFC 1035 section 4.1.1).
 pub(super) const HEADER_LEN: usize = 12;
 
+/// Octets of an OPT record without options (RFC 6891 section 6.1.2).
+const OPT_LEN: usize = 11;
+
 /// A response, in the header's third octet.
 const QR: u8 = 0x80;
 /// Truncated, in the same octet.
@@ -59,17 +62,64 @@ fn question_octets(message: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The message's beginning with the question alone, marked as truncated: what a client
-/// without room for the answer gets (RFC 2181 section 9).
-pub(super) fn truncated(message: &[u8]) -> Option<Vec<u8>> {
-    let question = question_octets(message)?;
-    let mut short = message.get(..HEADER_LEN)?.to_vec();
+/// Whether the answer had no room for all that there is.
+pub(super) fn is_truncated(message: &[u8]) -> bool {
+    message.get(2).is_some_and(|flags| flags & TC != 0)
+}
+
+/// As much of an answer as fits in `limit` octets, in whole records, marked as truncated. A client
+/// that understands the mark asks again over TCP (RFC 2181 section 9); musl before 1.2.4 does not,
+/// and takes what is there. `edns`: what we take over UDP, for a client that asked with EDNS and is
+/// answered so (RFC 6891 section 7).
+pub(super) fn truncated(message: &[u8], limit: usize, edns: Option<u16>) -> Option<Vec<u8>> {
+    let room = limit.saturating_sub(edns.map_or(0, |_| OPT_LEN));
+    let mut end = HEADER_LEN + question_octets(message)?.len();
+    let answers = u16::from_be_bytes([*message.get(6)?, *message.get(7)?]);
+    let mut kept: u16 = 0;
+    while kept < answers {
+        match record_end(message, end) {
+            Some(next) if next <= room => end = next,
+            _ => break,
+        }
+        kept += 1;
+    }
+    let mut short = message.get(..end)?.to_vec();
     *short.get_mut(2)? |= TC;
+    let [kept_0, kept_1] = kept.to_be_bytes();
+    let with_opt = u8::from(edns.is_some());
     short
-        .get_mut(4..12)?
-        .copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
-    short.extend_from_slice(question);
+        .get_mut(4..HEADER_LEN)?
+        .copy_from_slice(&[0, 1, kept_0, kept_1, 0, 0, 0, with_opt]);
+    if let Some(payload) = edns {
+        // The root's name, type OPT, payload as the class, no extended code or flags, no options.
+        short.extend_from_slice(&[0, 0, 41]);
+        short.extend_from_slice(&payload.to_be_bytes());
+        short.extend_from_slice(&[0; 6]);
+    }
     Some(short)
+}
+
+/// Where the record that begins at `at` ends (RFC 1035 section 4.1.3).
+fn record_end(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match usize::from(*message.get(at)?) {
+            0 => {
+                at += 1;
+                break;
+            }
+            len @ 1..=63 => at += 1 + len,
+            // The rest of the name stands elsewhere (section 4.1.4).
+            0xc0.. => {
+                at += 2;
+                break;
+            }
+            _ => return None,
+        }
+    }
+    // Type, class, time to live; then how long the data is.
+    let len = message.get(at + 8..at + 10)?;
+    let end = at + 10 + usize::from(u16::from_be_bytes([len[0], len[1]]));
+    (end <= message.len()).then_some(end)
 }
 
 #[cfg(test)]
@@ -113,12 +163,51 @@ mod tests {
         assert_eq!(question_octets(&message(1, 0, &[63; 20])), None);
     }
 
-    #[test]
-    fn truncation_keeps_the_question_and_says_so() {
+    /// An answer with `count` addresses of 16 octets each.
+    fn answer(count: u8) -> Vec<u8> {
         let mut answer = message(7, QR, b"\x03www");
-        answer.extend_from_slice(&[9; 600]);
-        answer[7] = 3;
-        let short = truncated(&answer).unwrap();
-        assert_eq!(short, message(7, QR | TC, b"\x03www"));
+        answer[7] = count;
+        for n in 0..count {
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, n]);
+        }
+        answer
+    }
+
+    #[test]
+    fn truncation_keeps_whole_records_and_says_so() {
+        let whole = answer(5);
+        let two = truncated(&whole, 21 + 2 * 16 + 15, None).unwrap();
+        let mut expected = answer(2);
+        expected[2] |= TC;
+        assert_eq!(two, expected);
+        assert!(is_truncated(&two) && !is_truncated(&whole));
+        let none = truncated(&whole, 21, None).unwrap();
+        assert_eq!(none, message(7, QR | TC, b"\x03www"));
+    }
+
+    #[test]
+    fn truncation_leaves_room_for_edns() {
+        let two = truncated(&answer(5), 21 + 3 * 16 + 10, Some(1232)).unwrap();
+        let mut expected = answer(2);
+        expected[2] |= TC;
+        expected[11] = 1;
+        expected.extend([0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(two, expected);
+    }
+
+    #[test]
+    fn records_that_are_none_end_what_is_kept() {
+        for broken in [
+            &[0x40_u8][..],
+            &[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 9, 9],
+            &[5, 1],
+        ] {
+            let mut whole = answer(1);
+            whole[7] = 3;
+            whole.extend_from_slice(broken);
+            let kept = truncated(&whole, 4_000, None).unwrap();
+            assert_eq!(kept.len(), 21 + 16);
+            assert_eq!(kept[7], 1);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The directory at `.3`: answers names of ours, asks the host's servers for all others.
 
+mod cache;
+mod hosts;
 mod message;
 mod names;
 mod own;
@@ -8,6 +10,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod watched;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -25,9 +28,12 @@ pub(crate) use serve::Service;
 use crate::context::Context;
 use crate::observer::{Flow, Happening, Resolution};
 use crate::policy::Verdict;
+use cache::{Cache, Key};
+use hosts::Hosts;
 use message::HEADER_LEN;
 use resolv_conf::Servers;
 use upstream::{Asked, Over, Upstream};
+use watched::Watched;
 
 /// What a client without EDNS takes over UDP (RFC 1035 section 4.2.1), in octets.
 const UDP_PAYLOAD_MIN: u16 = 512;
@@ -47,6 +53,9 @@ enum ExtendedError {
 pub(crate) struct Directory {
     context: Arc<Context>,
     servers: Servers,
+    /// The host's own table of names, if programs are to find what is in it.
+    hosts: Option<Watched<Hosts>>,
+    cache: Cache,
     upstream: Upstream,
 }
 
@@ -69,7 +78,13 @@ struct Answered {
 impl Directory {
     pub(crate) fn new(context: Arc<Context>) -> Self {
         Self {
-            servers: Servers::new(&context.config.dns_servers),
+            servers: Servers::new(&context.config.dns_servers, &context.config.dns_routes),
+            hosts: context
+                .config
+                .hosts_file
+                .as_deref()
+                .map(|path| Watched::new(path, Hosts::parse)),
+            cache: Cache::new(context.config.limits.dns_cache),
             upstream: Upstream::default(),
             context,
         }
@@ -102,7 +117,8 @@ impl Directory {
             switchboard_wire::Protocol::Udp => usize::from(query.udp_payload),
         };
         if answered.message.len() > limit {
-            return message::truncated(&answered.message);
+            let edns = query.has_edns.then_some(UDP_PAYLOAD);
+            return message::truncated(&answered.message, limit, edns);
         }
         Some(answered.message)
     }
@@ -123,6 +139,7 @@ impl Directory {
         }
         if query.is_ordinary
             && let Some(own) = own::answer(&self.context.config, &query.query)
+                .or_else(|| self.in_hosts_file(&name, query))
         {
             let message = query.respond(own.code, |response| {
                 response.metadata.authoritative = true;
@@ -134,8 +151,51 @@ impl Directory {
         self.forward(name, query, question).await
     }
 
+    /// The answer of the host's own table.
+    fn in_hosts_file(&self, name: &str, query: &Asking) -> Option<own::OwnAnswer> {
+        let hosts = self.hosts.as_ref()?.get();
+        match query.query.query_type() {
+            RecordType::A | RecordType::AAAA => {
+                own::of_addresses(&query.query, hosts.addresses(name)?)
+            }
+            RecordType::PTR => own::of_name(&query.query, hosts.name_of_reverse(name)?),
+            // The table says nothing of others: the world's directory may.
+            _ => None,
+        }
+    }
+
     async fn forward(&self, name: Arc<str>, query: &Asking, question: &Question<'_>) -> Answered {
-        let servers = self.servers.list();
+        let key = Key::of(query);
+        let general = self.servers.general();
+        if let Some(key) = &key
+            && let Some((kept, server)) = self.cache.get(key, &general, Instant::now())
+        {
+            return self.learned(name, query.repeat(kept), Some(server));
+        }
+        match self.ask(&name, question).await {
+            Asked::Answer(server, message) => {
+                if let Some(key) = key {
+                    self.cache.put(key, &message, server, Instant::now());
+                }
+                self.learned(name, message, Some(server))
+            }
+            Asked::NoAnswer => Answered {
+                message: query.refuse(ResponseCode::ServFail, ExtendedError::NoReachableAuthority),
+                resolution: Resolution::NoAnswer,
+                server: None,
+            },
+            Asked::NoServer => Answered {
+                message: query.refuse(ResponseCode::ServFail, ExtendedError::NetworkError),
+                resolution: Resolution::NoServer,
+                server: None,
+            },
+        }
+    }
+
+    /// Asks the servers for `name`, over what the client asked over and then over the other, where
+    /// that one says no or only half of it.
+    async fn ask(&self, name: &str, question: &Question<'_>) -> Asked {
+        let servers = self.servers.of(name);
         let limits = &self.context.config.limits;
         let over = match question.client.protocol {
             switchboard_wire::Protocol::Udp => Over::Udp,
@@ -150,19 +210,18 @@ impl Directory {
             // A server that does not speak TCP: better an answer than a principle.
             asked = ask(Over::Udp).await;
         }
-        match asked {
-            Asked::Answer(server, message) => self.learned(name, message, Some(server)),
-            Asked::NoAnswer => Answered {
-                message: query.refuse(ResponseCode::ServFail, ExtendedError::NoReachableAuthority),
-                resolution: Resolution::NoAnswer,
-                server: None,
-            },
-            Asked::NoServer => Answered {
-                message: query.refuse(ResponseCode::ServFail, ExtendedError::NetworkError),
-                resolution: Resolution::NoServer,
-                server: None,
-            },
+        if let Asked::Answer(_, short) = &asked
+            && over == Over::Udp
+            && message::is_truncated(short)
+        {
+            // The client may not know how to ask over TCP; and if it does, we know by then.
+            let patience = limits.dns_server_wait;
+            let whole = tokio::time::timeout(patience, ask(Over::Tcp)).await;
+            if let Ok(answer @ Asked::Answer(..)) = whole {
+                asked = answer;
+            }
         }
+        asked
     }
 
     /// Looks at an answer: remembers addresses under the name that was asked for, not under
@@ -215,6 +274,11 @@ struct Asking {
     /// What the client takes over UDP, in octets.
     udp_payload: u16,
     has_edns: bool,
+    /// It has options of EDNS.
+    has_options: bool,
+    dnssec_ok: bool,
+    authentic_data: bool,
+    checking_disabled: bool,
     /// An ordinary look-up in the Internet class, which names of ours can answer.
     is_ordinary: bool,
 }
@@ -241,6 +305,22 @@ impl Asking {
         })
     }
 
+    /// An answer that somebody had before, for this one.
+    fn repeat(&self, kept: Message) -> Vec<u8> {
+        self.respond(kept.metadata.response_code, |response| {
+            let metadata = &mut response.metadata;
+            metadata.recursion_available = kept.metadata.recursion_available;
+            metadata.authentic_data = kept.metadata.authentic_data;
+            metadata.checking_disabled = self.checking_disabled;
+            response.answers = kept.answers;
+            response.authorities = kept.authorities;
+            response.additionals = kept.additionals;
+            if let Some(edns) = &mut response.edns {
+                edns.set_dnssec_ok(self.dnssec_ok);
+            }
+        })
+    }
+
     fn refuse(&self, code: ResponseCode, why: ExtendedError) -> Vec<u8> {
         self.respond(code, |response| {
             if let Some(edns) = &mut response.edns {
@@ -264,6 +344,10 @@ fn single_query(message: &[u8]) -> Option<Asking> {
         recursion_desired: parsed.metadata.recursion_desired,
         udp_payload: edns.map_or(0, Edns::max_payload).max(UDP_PAYLOAD_MIN),
         has_edns: edns.is_some(),
+        has_options: edns.is_some_and(|edns| !edns.options().options.is_empty()),
+        dnssec_ok: edns.is_some_and(|edns| edns.flags().dnssec_ok),
+        authentic_data: parsed.metadata.authentic_data,
+        checking_disabled: parsed.metadata.checking_disabled,
         is_ordinary: parsed.metadata.op_code == OpCode::Query
             && query.query_class() == hickory_proto::rr::DNSClass::IN
             && query.query_type() != RecordType::OPT,

@@ -57,6 +57,33 @@ pub(super) fn answer(config: &GatewayConfig, query: &Query) -> Option<OwnAnswer>
     })
 }
 
+/// The answer that `addresses` make: those of the family that is asked for. A name without any of
+/// that family is there all the same.
+pub(super) fn of_addresses(query: &Query, addresses: &[IpAddr]) -> Option<OwnAnswer> {
+    let data = |address: &IpAddr| match (query.query_type(), address) {
+        (RecordType::A, IpAddr::V4(v4)) => Some(RData::A(A(*v4))),
+        (RecordType::AAAA, IpAddr::V6(v6)) => Some(RData::AAAA(AAAA(*v6))),
+        _ => None,
+    };
+    Some(of_data(query, addresses.iter().filter_map(data)))
+}
+
+/// The answer that a reverse name has.
+pub(super) fn of_name(query: &Query, name: &str) -> Option<OwnAnswer> {
+    let name = Name::from_ascii(format!("{name}.")).ok()?;
+    Some(of_data(query, std::iter::once(RData::PTR(PTR(name)))))
+}
+
+fn of_data(query: &Query, data: impl Iterator<Item = RData>) -> OwnAnswer {
+    let record = |data| Record::from_rdata(query.name().clone(), TTL, data);
+    let answers: Vec<Record> = data.map(record).collect();
+    OwnAnswer {
+        code: ResponseCode::NoError,
+        authority: if answers.is_empty() { soa() } else { None },
+        answers,
+    }
+}
+
 /// The addresses of `name`, if it is one of `switchboard.internal`; none where nobody has it.
 pub(crate) fn addresses(config: &GatewayConfig, name: &str) -> Option<Vec<IpAddr>> {
     let name = name.to_ascii_lowercase();

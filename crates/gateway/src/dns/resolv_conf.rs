@@ -1,77 +1,60 @@
-//! The servers that the host's resolver would ask.
+//! Whom to ask: the servers that the host's resolver would, and those of a suffix.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::{Duration, Instant, SystemTime};
+use std::path::Path;
 
-use crate::config::DnsServers;
-use crate::registry::lock;
+use super::watched::Watched;
+use crate::config::{DnsRoute, DnsServers};
 
 /// How many servers the C library asks (`MAXNS` of resolv.h).
 const SERVERS_MAX: usize = 3;
 
-/// How often the file's date is looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// Whom to ask, kept up to date.
-pub(crate) enum Servers {
-    These(Vec<SocketAddr>),
-    File { path: PathBuf, seen: Mutex<Seen> },
+/// Whom to ask about a name.
+pub(crate) struct Servers {
+    general: General,
+    /// Suffixes with servers of their own, the longest first.
+    routes: Vec<DnsRoute>,
 }
 
-#[derive(Default)]
-pub(crate) struct Seen {
-    looked: Option<Instant>,
-    modified: Option<SystemTime>,
-    servers: Vec<SocketAddr>,
+enum General {
+    These(Vec<SocketAddr>),
+    File(Watched<Vec<SocketAddr>>),
 }
 
 impl Servers {
-    pub(crate) fn new(which: &DnsServers) -> Self {
-        match which {
-            DnsServers::These(servers) => Self::These(servers.clone()),
-            DnsServers::Host => Self::file("/etc/resolv.conf"),
+    pub(crate) fn new(which: &DnsServers, routes: &[DnsRoute]) -> Self {
+        let general = match which {
+            DnsServers::These(servers) => General::These(servers.clone()),
+            DnsServers::Host => General::File(Watched::new(Path::new("/etc/resolv.conf"), parse)),
+        };
+        let small = |route: &DnsRoute| DnsRoute {
+            suffix: route.suffix.trim_matches('.').to_ascii_lowercase(),
+            servers: route.servers.clone(),
+        };
+        let mut routes: Vec<DnsRoute> = routes.iter().map(small).collect();
+        routes.sort_by_key(|route| std::cmp::Reverse(route.suffix.len()));
+        Self { general, routes }
+    }
+
+    /// The servers for names in general, in the order in which to ask them.
+    pub(crate) fn general(&self) -> Vec<SocketAddr> {
+        match &self.general {
+            General::These(servers) => servers.clone(),
+            General::File(file) => file.get().to_vec(),
         }
     }
 
-    fn file(path: impl AsRef<Path>) -> Self {
-        let path = path.as_ref().to_owned();
-        let servers = Self::File {
-            path,
-            seen: Mutex::default(),
+    /// The servers for `name`, in small letters and without its last dot: those of the longest
+    /// suffix that it ends in.
+    pub(crate) fn of(&self, name: &str) -> Vec<SocketAddr> {
+        let is_of = |route: &&DnsRoute| match name.strip_suffix(&*route.suffix) {
+            Some(labels) => labels.is_empty() || labels.ends_with('.'),
+            None => false,
         };
-        // Read now: later the relay is confined and may have lost the right to.
-        servers.list();
-        servers
-    }
-
-    /// The servers, in the order in which to ask them.
-    pub(crate) fn list(&self) -> Vec<SocketAddr> {
-        let (path, seen) = match self {
-            Self::These(servers) => return servers.clone(),
-            Self::File { path, seen } => (path, seen),
-        };
-        let mut seen = lock(seen);
-        let due = seen.looked.is_none_or(|at| at.elapsed() >= LOOK_AGAIN);
-        if due {
-            seen.looked = Some(Instant::now());
-            let modified = std::fs::metadata(path)
-                .and_then(|data| data.modified())
-                .ok();
-            // What cannot be read (any more) stays as it was; if it never could be, the
-            // resolver's own default holds.
-            match std::fs::read_to_string(path) {
-                Ok(_) if modified.is_some() && modified == seen.modified => {}
-                Ok(text) => {
-                    seen.servers = parse(&text);
-                    seen.modified = modified;
-                }
-                Err(_) if seen.servers.is_empty() => seen.servers = parse(""),
-                Err(_) => {}
-            }
+        match self.routes.iter().find(is_of) {
+            Some(route) => route.servers.clone(),
+            None => self.general(),
         }
-        seen.servers.clone()
     }
 }
 
@@ -129,14 +112,33 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_is_read_again() {
-        let path = std::env::temp_dir().join(format!("sb-resolv-{}", std::process::id()));
-        std::fs::write(&path, "nameserver 192.0.2.1\n").unwrap();
-        let servers = Servers::file(&path);
-        assert_eq!(servers.list(), ["192.0.2.1:53".parse().unwrap()]);
-        std::fs::write(&path, "nameserver 192.0.2.2\n").unwrap();
-        std::thread::sleep(LOOK_AGAIN + Duration::from_millis(100));
-        assert_eq!(servers.list(), ["192.0.2.2:53".parse().unwrap()]);
-        std::fs::remove_file(&path).unwrap();
+    fn the_longest_suffix_decides_on_whole_labels() {
+        let route = |suffix: &str, n| DnsRoute {
+            suffix: suffix.to_owned(),
+            servers: vec![SocketAddr::from(([192, 0, 2, n], 53))],
+        };
+        let general = DnsServers::These(vec!["192.0.2.1:53".parse().unwrap()]);
+        let routes = [
+            route("corp", 2),
+            route(".EU.corp.", 3),
+            route("b.example", 4),
+        ];
+        let servers = Servers::new(&general, &routes);
+        let table = [
+            ("corp", 2),
+            ("db.corp", 2),
+            ("eu.corp", 3),
+            ("db.eu.corp", 3),
+            ("neu.corp", 2),
+            ("acorp", 1),
+            ("corp.example", 1),
+            ("a.b.example", 4),
+            ("ab.example", 1),
+            (".", 1),
+        ];
+        for (name, n) in table {
+            let expected = SocketAddr::from(([192, 0, 2, n], 53));
+            assert_eq!(servers.of(name), [expected], "{name}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
-use crate::config::{DnsServers, GatewayConfig};
+use crate::config::{DnsRoute, DnsServers, GatewayConfig};
 use crate::forward::Forwards;
 use crate::holders::Holders;
 use crate::observer::{Observer, Observers, Transport};
@@ -47,6 +47,10 @@ fn desk_with(servers: Vec<SocketAddr>, policy: Arc<dyn Policy>) -> Desk {
         dns_servers: DnsServers::These(servers),
         ..GatewayConfig::default()
     };
+    desk_of(config, policy)
+}
+
+fn desk_of(config: GatewayConfig, policy: Arc<dyn Policy>) -> Desk {
     let heard = Arc::new(Heard::default());
     let mut observers = Observers::default();
     observers.push(heard.clone());
@@ -243,6 +247,7 @@ async fn what_does_not_fit_comes_over_tcp() {
     let message = question("big.example.", RecordType::A);
     let short = desk.ask_over(Transport::Udp, &message).await.unwrap();
     assert!(short.metadata.truncation);
+    assert!(!short.answers.is_empty(), "asked over TCP for the client");
     let whole = desk.ask_over(Transport::Tcp, &message).await.unwrap();
     assert_eq!(whole.answers.len(), 200);
 }
@@ -268,7 +273,9 @@ async fn a_silent_server_is_passed_over_and_then_asked_last() {
     let answer = desk.ask("good.example.", RecordType::A).await;
     assert_eq!(addresses_of(&answer), ["192.0.2.7"]);
     let started = Instant::now();
-    desk.ask("good.example.", RecordType::A).await;
+    // Another name: what is known is not asked for.
+    let answer = desk.ask("nosuch.example.", RecordType::A).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
     assert!(started.elapsed() < Duration::from_millis(500), "demoted");
 }
 
@@ -306,4 +313,154 @@ async fn a_name_that_policy_refuses_is_not_looked_up() {
         desk.last(),
         Resolution::Policy("not on the list".to_owned())
     );
+}
+
+/// A server that answers every A with its number and counts the questions.
+async fn counting(number: u8) -> (SocketAddr, Arc<AtomicU64>) {
+    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = udp.local_addr().unwrap();
+    let count = Arc::new(AtomicU64::new(0));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        loop {
+            let (len, from) = udp.recv_from(&mut buffer).await.unwrap();
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let query = Message::from_vec(&buffer[..len]).unwrap();
+            let asked = query.queries[0].clone();
+            let mut reply = Message::response(query.metadata.id, OpCode::Query);
+            reply.add_query(asked.clone());
+            let data = RData::A(A(Ipv4Addr::new(192, 0, 2, number)));
+            reply.add_answer(Record::from_rdata(asked.name().clone(), 60, data));
+            reply.set_edns(Edns::new());
+            udp.send_to(&reply.to_vec().unwrap(), from).await.unwrap();
+        }
+    });
+    (address, count)
+}
+
+fn asked(count: &AtomicU64) -> u64 {
+    count.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn the_same_question_is_asked_outside_once() {
+    let (server, count) = counting(9).await;
+    let desk = desk(vec![server]);
+    for spelling in ["www.example.", "WWW.example.", "www.example."] {
+        let answer = desk.ask(spelling, RecordType::A).await;
+        assert_eq!(addresses_of(&answer), ["192.0.2.9"]);
+        assert_eq!(answer.metadata.id, 0x1234);
+        let question = answer.queries[0].name().to_ascii();
+        assert_eq!(question, spelling, "letters as they were asked");
+        assert!(answer.edns.is_some());
+        assert_eq!(
+            desk.last(),
+            Resolution::Addresses(vec!["192.0.2.9".parse().unwrap()])
+        );
+    }
+    assert_eq!(asked(&count), 1);
+
+    // Without EDNS it is another hop's business; the answer is the same one, without EDNS.
+    let mut plain = Message::new(7, MessageType::Query, OpCode::Query);
+    plain.metadata.recursion_desired = true;
+    let name = Name::from_ascii("www.example.").unwrap();
+    plain.add_query(Query::query(name, RecordType::A));
+    let answer = desk
+        .ask_over(Transport::Udp, &plain.to_vec().unwrap())
+        .await;
+    assert!(answer.unwrap().edns.is_none());
+    assert_eq!(asked(&count), 1);
+
+    // One of a kind: with an option of EDNS.
+    let mut cookie = Edns::new();
+    let option = EdnsOption::Unknown(10, vec![1; 8]);
+    cookie.options_mut().insert(option);
+    plain.set_edns(cookie);
+    desk.ask_over(Transport::Udp, &plain.to_vec().unwrap())
+        .await;
+    assert_eq!(asked(&count), 2);
+}
+
+#[tokio::test]
+async fn a_suffix_has_servers_of_its_own() {
+    let ((general, _), (corp, corp_count)) = (counting(1).await, counting(2).await);
+    let config = GatewayConfig {
+        dns_servers: DnsServers::These(vec![general]),
+        dns_routes: vec![DnsRoute {
+            suffix: "corp".to_owned(),
+            servers: vec![corp],
+        }],
+        ..GatewayConfig::default()
+    };
+    let desk = desk_of(config, Arc::new(AllowAll));
+    let answer = desk.ask("Db.Corp.", RecordType::A).await;
+    assert_eq!(addresses_of(&answer), ["192.0.2.2"]);
+    let answer = desk.ask("www.example.", RecordType::A).await;
+    assert_eq!(addresses_of(&answer), ["192.0.2.1"]);
+    let answer = desk.ask("acorp.", RecordType::A).await;
+    assert_eq!(addresses_of(&answer), ["192.0.2.1"]);
+    assert_eq!(asked(&corp_count), 1);
+}
+
+#[tokio::test]
+async fn the_hosts_own_table_comes_before_the_servers() {
+    let path = std::env::temp_dir().join(format!("sb-hosts-{}", std::process::id()));
+    std::fs::write(&path, "192.0.2.77 db.corp db\n2001:db8::77 six\n").unwrap();
+    let (server, count) = counting(1).await;
+    let config = GatewayConfig {
+        dns_servers: DnsServers::These(vec![server]),
+        hosts_file: Some(path.clone()),
+        ..GatewayConfig::default()
+    };
+    let desk = desk_of(config, Arc::new(AllowAll));
+    std::fs::remove_file(&path).unwrap();
+    let answer = desk.ask("DB.corp.", RecordType::A).await;
+    assert_eq!(addresses_of(&answer), ["192.0.2.77"]);
+    let answer = desk.ask("db.corp.", RecordType::AAAA).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
+    assert!(answer.answers.is_empty());
+    let answer = desk.ask("six.", RecordType::AAAA).await;
+    assert_eq!(addresses_of(&answer), ["2001:db8::77"]);
+    let answer = desk.ask("77.2.0.192.in-addr.arpa.", RecordType::PTR).await;
+    assert!(answer.answers[0].to_string().contains("db.corp."));
+    assert_eq!(asked(&count), 0);
+    desk.ask("db.corp.", RecordType::TXT).await;
+    assert_eq!(asked(&count), 1, "the table says nothing of that");
+}
+
+/// What does not fit is cut to what the client said, or to 512 octets where it said nothing, and
+/// says so with EDNS to whom asked with EDNS.
+#[tokio::test]
+async fn an_answer_keeps_to_the_clients_size() {
+    let path = std::env::temp_dir().join(format!("sb-hosts-big-{}", std::process::id()));
+    let lines = (0..60).map(|n| format!("192.0.2.{n} big\n"));
+    std::fs::write(&path, lines.collect::<String>()).unwrap();
+    let config = GatewayConfig {
+        hosts_file: Some(path.clone()),
+        ..GatewayConfig::default()
+    };
+    let desk = desk_of(config, Arc::new(AllowAll));
+    std::fs::remove_file(&path).unwrap();
+    let ask = async |edns: Option<u16>, over| {
+        let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+        let name = Name::from_ascii("big.").unwrap();
+        message.add_query(Query::query(name, RecordType::A));
+        if let Some(payload) = edns {
+            let mut edns = Edns::new();
+            edns.set_max_payload(payload);
+            message.set_edns(edns);
+        }
+        let answer = desk
+            .ask_over(over, &message.to_vec().unwrap())
+            .await
+            .unwrap();
+        let count = answer.answers.len();
+        (answer.metadata.truncation, count, answer.edns.is_some())
+    };
+    assert_eq!(ask(None, Transport::Udp).await, (true, 30, false));
+    assert_eq!(ask(Some(100), Transport::Udp).await, (true, 30, true));
+    assert_eq!(ask(Some(900), Transport::Udp).await, (true, 54, true));
+    assert_eq!(ask(Some(1_232), Transport::Udp).await, (false, 60, true));
+    assert_eq!(ask(None, Transport::Tcp).await, (false, 60, false));
 }

@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use switchboard::{Clock, Net};
 use switchboard_device::tee::{PacketSink, Tee};
 use switchboard_gateway::{
-    DnsServers, Gateway, GatewayConfig, HandshakeRecorder, HostAddress, HostLoopback, Limits,
-    Prefix, Program, Registry,
+    Gateway, GatewayConfig, HandshakeRecorder, HostAddress, HostLoopback, Limits, Prefix, Program,
+    Registry,
 };
 
 use super::doors::{Doors, Found};
@@ -22,8 +22,8 @@ use super::record::Recording;
 use super::refusals::Refusals;
 use super::wakeful::Wakeful;
 use crate::control::{self, ServeError, Served};
-use crate::flags::RunFlags;
 use crate::flags::ports::{PortMap, PublishFlag};
+use crate::flags::{self, RunFlags};
 use crate::run::relay::{AgentLink, LateLink, LocalSocket};
 use crate::run::{LinkEnd, Network, Plan, host};
 use crate::say;
@@ -248,10 +248,7 @@ impl World {
 /// The gateway's addresses and doors.
 fn config(flags: &RunFlags, network: &Network) -> GatewayConfig {
     let at = |v4, v6| HostAddress::new(network.host_v4(v4), network.host_v6(v6));
-    let dns_servers = match &flags.reach.dns[..] {
-        [] => DnsServers::Host,
-        servers => DnsServers::These(servers.to_vec()),
-    };
+    let (dns_servers, dns_routes) = flags::dns::servers(&flags.reach.dns);
     GatewayConfig {
         program: at(host::PROGRAM_V4, host::PROGRAM_V6),
         gateway: at(host::GATEWAY, host::GATEWAY.into()),
@@ -268,6 +265,8 @@ fn config(flags: &RunFlags, network: &Network) -> GatewayConfig {
             HostLoopback::Closed
         },
         dns_servers,
+        dns_routes,
+        hosts_file: Some(PathBuf::from("/etc/hosts")),
         limits: Limits {
             flows: flags.guard.max_flows,
             ..Limits::default()

@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
+use crate::machine;
 use crate::run::host;
 use crate::run::message::{During as _, SetupError, Step};
 use crate::run::plan::Plan;
@@ -36,7 +38,9 @@ pub(super) fn put_in_place(plan: &Plan) -> Result<Vec<String>, SetupError> {
         workbench,
         "tmpfs",
         flags,
-        c"mode=0755,size=256k",
+        // As large as the files turn out to be, and only then: a list of blocked names in
+        // /etc/hosts has megabytes.
+        c"mode=0755,size=32m",
     )
     .during(Step::Files, "mount resolver files")?;
     let warnings = bind_all(Path::new(workbench), plan);
@@ -47,13 +51,13 @@ pub(super) fn put_in_place(plan: &Plan) -> Result<Vec<String>, SetupError> {
 
 fn bind_all(workbench: &Path, plan: &Plan) -> Result<Vec<String>, SetupError> {
     let mut warnings = Vec::new();
-    let host = |path| fs::read_to_string(path).unwrap_or_default();
+    let host = |path| text_of(path);
     let ours = [
         (
             "/etc/resolv.conf",
             resolv_conf(&host("/etc/resolv.conf"), plan),
         ),
-        ("/etc/hosts", hosts(&host("/etc/hosts"))),
+        ("/etc/hosts", hosts(&host("/etc/hosts"), &own_names(plan))),
         (
             "/etc/nsswitch.conf",
             nsswitch_conf(&host("/etc/nsswitch.conf")),
@@ -83,6 +87,11 @@ fn bind_all(workbench: &Path, plan: &Plan) -> Result<Vec<String>, SetupError> {
     Ok(warnings)
 }
 
+/// What a file says; letters that are no UTF-8 stand in comments only.
+fn text_of(path: &str) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
 /// Puts a file with `text` where `target` is.
 fn bind(workbench: &Path, target: &str, text: &str) -> Result<(), SetupError> {
     let source = workbench.join(target.trim_start_matches('/').replace('/', "-"));
@@ -101,8 +110,29 @@ fn resolv_conf(host: &str, plan: &Plan) -> String {
     text
 }
 
-/// The host's table; localhost has to be in it, since our directory is not asked for it.
-fn hosts(host: &str) -> String {
+/// Addresses of this run with the machine's name: natively a module of the C library knows it
+/// (nss-myhostname), which `nsswitch.conf` names no more.
+fn own_names(plan: &Plan) -> Vec<(IpAddr, String)> {
+    let uname = rustix::system::uname();
+    let Ok(name) = uname.nodename().to_str() else {
+        return Vec::new();
+    };
+    let mut names = vec![(
+        plan.network.host_v4(host::PROGRAM_V4).into(),
+        name.to_owned(),
+    )];
+    if machine::has_ipv6() {
+        names.push((
+            plan.network.host_v6(host::PROGRAM_V6).into(),
+            name.to_owned(),
+        ));
+    }
+    names
+}
+
+/// The host's table. Localhost has to be in it, since our directory is not asked for it; and the
+/// machine's own name, if the table does not have it already.
+fn hosts(host: &str, own: &[(IpAddr, String)]) -> String {
     let mut text = host.to_owned();
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
@@ -116,6 +146,19 @@ fn hosts(host: &str) -> String {
     for address in ["127.0.0.1", "::1"] {
         if !has(address) {
             text += &format!("{address} localhost\n");
+        }
+    }
+    let is_named = |name: &str| {
+        let words = host
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or(""));
+        words
+            .flat_map(|line| line.split_ascii_whitespace().skip(1))
+            .any(|word| word == name)
+    };
+    for (address, name) in own {
+        if !name.is_empty() && name != "localhost" && !is_named(name) {
+            text += &format!("{address} {name}\n");
         }
     }
     text
@@ -149,8 +192,22 @@ mod tests {
 
     #[test]
     fn localhost_is_always_in_the_table() {
-        assert_eq!(hosts(""), "127.0.0.1 localhost\n::1 localhost\n");
+        assert_eq!(hosts("", &[]), "127.0.0.1 localhost\n::1 localhost\n");
         let whole = "127.0.0.1 localhost box\n::1 ip6-localhost localhost\n";
-        assert_eq!(hosts(whole), whole);
+        assert_eq!(hosts(whole, &[]), whole);
+    }
+
+    #[test]
+    fn the_machines_own_name_is_in_the_table_once() {
+        let own = |name: &str| [("10.0.2.100".parse().unwrap(), name.to_owned())];
+        let table = "127.0.0.1 localhost # box\n::1 localhost";
+        assert_eq!(
+            hosts(table, &own("box")),
+            "127.0.0.1 localhost # box\n::1 localhost\n10.0.2.100 box\n"
+        );
+        let named = "127.0.0.1 localhost\n::1 localhost\n127.0.1.1\tbox.corp box\n";
+        assert_eq!(hosts(named, &own("box")), named);
+        assert_eq!(hosts(named, &own("localhost")), named);
+        assert_eq!(hosts(named, &own("")), named);
     }
 }
