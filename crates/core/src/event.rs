@@ -43,6 +43,10 @@ pub enum Incoming {
         remote: SocketAddr,
         /// Whom they call.
         local: SocketAddr,
+        /// TTL or hop limit of the SYN, as it arrived.
+        hop_limit: u8,
+        /// DSCP and ECN octet of the SYN.
+        traffic_class: u8,
     },
     /// First datagram of a source that no socket of ours claims.
     Udp {

@@ -61,6 +61,9 @@ pub enum MtuDiscovery {
     /// DF is set where the datagram fits the path as far as that is known; longer ones are
     /// cut. ICMP "too big" is heard.
     Want,
+    /// DF is set; what does not fit the path as far as that is known fails (`EMSGSIZE`), with
+    /// the MTU in the error queue.
+    Always,
     /// DF is clear: whoever has to may cut.
     Never,
 }
@@ -80,6 +83,16 @@ pub fn set_mtu_discovery(
             libc::IPPROTO_IP,
             libc::IP_MTU_DISCOVER,
             libc::IP_PMTUDISC_WANT,
+        ),
+        (false, MtuDiscovery::Always) => (
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_DO,
+        ),
+        (true, MtuDiscovery::Always) => (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_DO,
         ),
         (false, MtuDiscovery::Never) => (
             libc::IPPROTO_IP,

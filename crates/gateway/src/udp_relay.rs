@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use socket2::{Domain, SockRef, Socket, Type};
+use switchboard::device::host_socket::{MtuDiscovery, set_mtu_discovery};
 use switchboard::{IncomingUdp, Refusal, UdpFlow, UdpMeta, Unreachable};
 use switchboard_wire::Protocol;
 use tokio::io::{Interest, Ready};
@@ -18,7 +19,7 @@ use crate::mapping::Mapping;
 use crate::observer::{Ending, Flow, Happening, Refused, Transport};
 use crate::outside::chunk::ChunkPool;
 use crate::outside::{
-    QueuedError, read_error_queue, refused, refused_by, set_dont_fragment, unspecified_of,
+    HOST_MTU, QueuedError, mtu_discovery, read_error_queue, refused, refused_by, unspecified_of,
     want_errors,
 };
 use crate::policy::Verdict;
@@ -100,7 +101,26 @@ fn open(to: SocketAddr) -> io::Result<UdpSocket> {
 struct Header {
     hop_limit: Option<u8>,
     traffic_class: u8,
-    dont_fragment: Option<bool>,
+    mtu_discovery: Option<MtuDiscovery>,
+}
+
+/// How the error queue is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    /// Where the runtime has heard that there is something, and until there is nothing.
+    WhenReady,
+    /// A call has just failed: the runtime hears of it later.
+    AsItIs,
+}
+
+/// Which datagrams the error queue told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drained {
+    Nothing,
+    /// Those that left before.
+    Earlier,
+    /// Also the one that was being sent, which did not leave: why.
+    ThisOne(Unreachable),
 }
 
 struct Relay {
@@ -215,7 +235,7 @@ impl Relay {
             self.refuse(&meta, why);
             return true;
         }
-        self.set_header(&meta, to);
+        self.set_header(&meta, payload.len(), to);
         self.mapping.sent(to);
         // A queued error of an earlier datagram fails this call and is then gone: once more.
         for _ in 0..2 {
@@ -228,12 +248,17 @@ impl Relay {
                     self.waiting = Some((payload, meta));
                     return false;
                 }
-                Err(error) => {
-                    if self.drain_errors() == 0 {
+                Err(error) => match self.drain_errors(Queue::AsItIs) {
+                    Drained::Nothing => {
                         self.refuse_for(&meta, &error);
                         return true;
                     }
-                }
+                    Drained::ThisOne(too_big) => {
+                        let _ = self.inside.refuse(&meta, too_big, None);
+                        return true;
+                    }
+                    Drained::Earlier => {}
+                },
             }
         }
         true
@@ -251,12 +276,12 @@ impl Relay {
     }
 
     /// One hop of the datagram's life is spent here; its class and DF go on.
-    fn set_header(&mut self, meta: &UdpMeta, to: SocketAddr) {
+    fn set_header(&mut self, meta: &UdpMeta, len: usize, to: SocketAddr) {
         let wanted = Header {
             // 1 was answered by the stack, which is the router that the datagram met here.
             hop_limit: meta.hop_limit.map(|hops| hops.saturating_sub(1).max(1)),
             traffic_class: meta.traffic_class.unwrap_or(0),
-            dont_fragment: Some(meta.dont_fragment),
+            mtu_discovery: Some(mtu_discovery(to, meta.dont_fragment, len)),
         };
         if wanted == self.header {
             return;
@@ -278,15 +303,17 @@ impl Relay {
                 SocketAddr::V6(_) => socket.set_tclass_v6(class),
             };
         }
-        if wanted.dont_fragment != self.header.dont_fragment {
-            let _ = set_dont_fragment(&self.host, to, meta.dont_fragment);
+        if wanted.mtu_discovery != self.header.mtu_discovery
+            && let Some(discovery) = wanted.mtu_discovery
+        {
+            let _ = set_mtu_discovery(&self.host, to.is_ipv6(), discovery);
         }
         self.header = wanted;
     }
 
     fn host_ready(&mut self, ready: Ready) {
         if ready.is_error() {
-            self.drain_errors();
+            self.drain_errors(Queue::WhenReady);
         }
         if ready.is_readable() {
             self.turn_in();
@@ -307,7 +334,7 @@ impl Relay {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // The error of an earlier datagram, told in passing: the queue has all of it.
                 Err(_) => {
-                    if self.drain_errors() == 0 {
+                    if self.drain_errors(Queue::WhenReady) == Drained::Nothing {
                         return;
                     }
                 }
@@ -332,18 +359,27 @@ impl Relay {
         }
     }
 
-    /// Tells the program what became of its datagrams; says of how many.
-    fn drain_errors(&mut self) -> usize {
-        let mut count = 0;
-        while count < self.turn {
+    /// Tells the program what became of its datagrams; says of which.
+    fn drain_errors(&mut self, queue: Queue) -> Drained {
+        let mut drained = Drained::Nothing;
+        for _ in 0..self.turn {
             let host = &self.host;
-            match host.try_io(Interest::ERROR, || read_error_queue(host)) {
-                Ok(error) => self.pass_on(&error),
-                Err(_) => break,
+            let error = match queue {
+                Queue::AsItIs => read_error_queue(host),
+                Queue::WhenReady => host.try_io(Interest::ERROR, || read_error_queue(host)),
+            };
+            let Ok(error) = error else { break };
+            // Of an unconnected socket this machine's own error does not say which port.
+            if let Some(why) = error.did_not_leave() {
+                drained = Drained::ThisOne(why);
+                continue;
             }
-            count += 1;
+            self.pass_on(&error);
+            if drained == Drained::Nothing {
+                drained = Drained::Earlier;
+            }
         }
-        count
+        drained
     }
 
     fn pass_on(&self, error: &QueuedError) {
@@ -395,6 +431,3 @@ impl Relay {
         });
     }
 }
-
-/// The link that the host most likely has where it says no more than "too long", in octets.
-const HOST_MTU: u32 = 1500;

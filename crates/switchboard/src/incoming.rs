@@ -75,8 +75,16 @@ impl Drop for IncomingFlows {
 
 fn attempt(net: &Net, shard: &mut Shard) -> Poll<io::Result<IncomingFlow>> {
     let flow = match shard.next_incoming() {
-        Some(Incoming::Tcp { id, remote, local }) => IncomingFlow::Tcp(IncomingTcp {
+        Some(Incoming::Tcp {
+            id,
+            remote,
+            local,
+            hop_limit,
+            traffic_class,
+        }) => IncomingFlow::Tcp(IncomingTcp {
             flow: Flow::new(net, id, remote, local),
+            hop_limit,
+            traffic_class,
         }),
         Some(Incoming::Udp { id, remote, local }) => IncomingFlow::Udp(IncomingUdp {
             flow: Flow::new(net, id, remote, local),
@@ -193,6 +201,8 @@ impl fmt::Debug for Flow {
 #[derive(Debug)]
 pub struct IncomingTcp {
     flow: Flow,
+    hop_limit: u8,
+    traffic_class: u8,
 }
 
 impl IncomingTcp {
@@ -206,6 +216,18 @@ impl IncomingTcp {
     #[must_use]
     pub fn local(&self) -> SocketAddr {
         self.flow.local
+    }
+
+    /// TTL or hop limit of the SYN, as it arrived.
+    #[must_use]
+    pub fn hop_limit(&self) -> u8 {
+        self.hop_limit
+    }
+
+    /// DSCP and ECN octet of the SYN.
+    #[must_use]
+    pub fn traffic_class(&self) -> u8 {
+        self.traffic_class
     }
 
     /// Answers the call. The stream is there at once; reading and writing wait for the handshake.

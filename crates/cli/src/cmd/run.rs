@@ -16,6 +16,7 @@ mod world;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::thread::CapabilitySet;
 

@@ -21,6 +21,8 @@ pub(crate) enum Pending {
         syn: PendingSyn,
         /// What the SYN's IP header said, for the header that an ICMP error quotes.
         hop_limit: u8,
+        /// The same, for whoever carries the flow on.
+        traffic_class: u8,
         /// The hash of `tuple`.
         hash: u64,
         /// What our sequence numbers must start at or after: an earlier connection of the

@@ -141,10 +141,17 @@ impl Stack {
     fn incoming_event(&self, key: Key) -> Option<Event> {
         let id = self.flow_id(key);
         Some(Event::Incoming(match self.pending.get(key)? {
-            Pending::Tcp { tuple, .. } => Incoming::Tcp {
+            Pending::Tcp {
+                tuple,
+                hop_limit,
+                traffic_class,
+                ..
+            } => Incoming::Tcp {
                 id,
                 remote: tuple.remote,
                 local: tuple.local,
+                hop_limit: *hop_limit,
+                traffic_class: *traffic_class,
             },
             Pending::Udp { remote, local, .. } => Incoming::Udp {
                 id,

@@ -29,6 +29,7 @@ struct Arrived {
     segment: Segment,
     text: Text,
     hop_limit: u8,
+    traffic_class: u8,
     /// It is for an address of ours.
     is_ours: bool,
     /// And a port of ours that nobody holds refuses by itself.
@@ -69,6 +70,7 @@ impl Stack {
             segment,
             text,
             hop_limit: packet.hop_limit,
+            traffic_class: packet.traffic_class,
             is_ours: admitted.is_ours(),
             is_ours_alone: self.is_ours_alone(admitted),
         };
@@ -246,6 +248,7 @@ impl Stack {
             tuple: arrived.tuple,
             syn,
             hop_limit: arrived.hop_limit,
+            traffic_class: arrived.traffic_class,
             hash: arrived.hash,
             iss_min,
         };

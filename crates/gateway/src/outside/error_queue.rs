@@ -67,14 +67,25 @@ pub(crate) fn read_error_queue(socket: &impl AsFd) -> io::Result<QueuedError> {
 }
 
 impl QueuedError {
+    /// Where the datagram of this very call was too long to leave this machine: the MTU.
+    pub(crate) fn did_not_leave(&self) -> Option<Unreachable> {
+        let is_too_big = |why: &Unreachable| matches!(why, Unreachable::TooBig { .. });
+        self.why
+            .filter(|why| self.offender.is_none() && is_too_big(why))
+    }
+
     fn note(&mut self, said: &libc::sock_extended_err, offender: Option<IpAddr>) {
         self.errno = i32::try_from(said.ee_errno).unwrap_or(libc::EIO);
         self.why = match said.ee_origin {
             libc::SO_EE_ORIGIN_ICMP => icmp(said.ee_type, said.ee_code, said.ee_info),
             libc::SO_EE_ORIGIN_ICMP6 => icmp_v6(said.ee_type, said.ee_code, said.ee_info),
+            // This machine's own link, or what it knows of the path: the packet did not leave.
+            libc::SO_EE_ORIGIN_LOCAL if self.errno == libc::EMSGSIZE && said.ee_info > 0 => {
+                Some(Unreachable::TooBig { mtu: said.ee_info })
+            }
             _ => None,
         };
-        if self.why.is_some() {
+        if said.ee_origin != libc::SO_EE_ORIGIN_LOCAL && self.why.is_some() {
             self.offender = offender.filter(|by| !by.is_unspecified());
         }
     }

@@ -5,7 +5,7 @@ mod error_queue;
 mod options;
 
 pub(crate) use error_queue::{QueuedError, read_error_queue};
-pub(crate) use options::{far_figures, far_half, set_dont_fragment, want_errors};
+pub(crate) use options::{HOST_MTU, far_figures, far_half, mtu_discovery, want_errors};
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -9,13 +9,22 @@ use switchboard::device::host_socket::{self, MtuDiscovery};
 
 use crate::figures::{FarFigures, Half};
 
-/// Lets the host treat DF as the program asked.
-pub(crate) fn set_dont_fragment(socket: &impl AsFd, to: SocketAddr, yes: bool) -> io::Result<()> {
-    let discovery = match yes {
-        true => MtuDiscovery::Want,
+/// The link that the host most likely has, in octets.
+pub(crate) const HOST_MTU: u32 = 1500;
+
+/// How the host is to treat DF on a datagram of `len` octets that the program's kernel gave DF or
+/// not.
+///
+/// That kernel sees a link of 64 KiB, so it gives DF to long datagrams that it would have cut on
+/// a link of the host's kind: those the host cuts. DF of one that such a link carries whole is
+/// meant, and what the path says of it is the program's to hear (RFC 1191 section 3).
+pub(crate) fn mtu_discovery(to: SocketAddr, dont_fragment: bool, len: usize) -> MtuDiscovery {
+    let headers = if to.is_ipv4() { 28 } else { 48 };
+    match dont_fragment {
         false => MtuDiscovery::Never,
-    };
-    host_socket::set_mtu_discovery(socket, to.is_ipv6(), discovery)
+        true if len + headers <= HOST_MTU as usize => MtuDiscovery::Always,
+        true => MtuDiscovery::Want,
+    }
 }
 
 /// Asks the host to queue ICMP errors with everything that is known of them.
@@ -51,5 +60,21 @@ pub(crate) fn far_half(socket: &impl AsFd) -> Half {
         segment: Some(info.send_mss.into()),
         in_flight: Some(u64::from(info.unacked) * u64::from(info.send_mss)),
         ..Half::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn df_is_meant_where_an_ordinary_link_carries_the_datagram_whole() {
+        let to: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        assert_eq!(mtu_discovery(to, true, 1472), MtuDiscovery::Always);
+        assert_eq!(mtu_discovery(to, true, 1473), MtuDiscovery::Want);
+        assert_eq!(mtu_discovery(to, false, 100), MtuDiscovery::Never);
+        let to: SocketAddr = "[2001:db8::1]:9".parse().unwrap();
+        assert_eq!(mtu_discovery(to, true, 1452), MtuDiscovery::Always);
+        assert_eq!(mtu_discovery(to, true, 1453), MtuDiscovery::Want);
     }
 }

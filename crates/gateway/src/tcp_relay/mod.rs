@@ -21,7 +21,7 @@ use crate::policy::Verdict;
 use crate::registry::{LiveRow, SocketState};
 
 pub(crate) use connect::connect;
-use connect::connect_watched;
+use connect::{Header, connect_watched};
 use pump::{Pump, Stop};
 
 /// Octets that a flow's inside leg may keep of what the outside sent. The link is short:
@@ -69,10 +69,13 @@ async fn answer(
     let mut row = context
         .registry
         .add_flow(&flow, Protocol::Tcp, SocketState::SynSent);
-
+    let header = Header {
+        hop_limit: incoming.hop_limit(),
+        traffic_class: incoming.traffic_class(),
+    };
     let outside = tokio::select! {
         biased;
-        outside = reach(context, &flow, &row) => outside,
+        outside = reach(context, &flow, (&row, header)) => outside,
         () = incoming.expired() => {
             row.end_as(SocketState::NoAnswer);
             let elapsed = started.elapsed();
@@ -117,7 +120,11 @@ async fn answer(
 }
 
 /// The outside connection of a flow, or why there is none.
-async fn reach(context: &Context, flow: &Flow, row: &LiveRow) -> Result<Arc<HostStream>, Refused> {
+async fn reach(
+    context: &Context,
+    flow: &Flow,
+    (row, header): (&LiveRow, Header),
+) -> Result<Arc<HostStream>, Refused> {
     if let Verdict::Refuse { how, why } = context.policy.flow(flow) {
         return Err(Refused::Policy { how, why });
     }
@@ -127,7 +134,7 @@ async fn reach(context: &Context, flow: &Flow, row: &LiveRow) -> Result<Arc<Host
                 let (host, inside) = (Arc::downgrade(host), Weak::new());
                 row.set_far(Arc::new(FlowSockets { host, inside }));
             };
-            connect_watched(to, context.config.limits.connect_wait, watch).await
+            connect_watched(to, header, context.config.limits.connect_wait, watch).await
         }
         Destination::Refused(why) => Err(why),
         // Until the caller gives up, as with a machine that drops what it receives.
