@@ -309,6 +309,64 @@ expect "sockets shows the listener with its program" 1 "$("$switchboard" sockets
 exec 9>&-
 wait "$under_way" 2>/dev/null
 
+# --- many connections at once ----------------------------------------------------------------------
+cat >"$tmp/many.py" <<'PY'
+# Without arguments a server for a thousand; else: many connections to ADDRESS PORT, how many
+# stood, how many were refused how, and whether all is well again once they are closed.
+import collections, errno, os, select, socket, subprocess, sys, time
+if len(sys.argv) == 2:
+    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=1024)
+    poll, held = select.epoll(), {}
+    poll.register(listener, select.EPOLLIN)
+    while True:
+        for fd, _ in poll.poll():
+            if fd == listener.fileno():
+                connection, _ = listener.accept()
+                held[connection.fileno()] = connection
+                poll.register(connection, select.EPOLLIN)
+            else:
+                octets = held[fd].recv(1)
+                if octets:
+                    held[fd].sendall(octets)
+                else:
+                    held.pop(fd).close()
+address, count = (sys.argv[1], int(sys.argv[2])), int(sys.argv[3])
+held, said = [], collections.Counter()
+for _ in range(count):
+    one = socket.socket()
+    one.settimeout(10)
+    try:
+        one.connect(address)
+        held.append(one)
+        said["stood"] += 1
+    except OSError as error:
+        said[errno.errorcode.get(error.errno, "timeout")] += 1
+if len(sys.argv) > 4:
+    run = open(f"/proc/{os.getppid()}/stat").read().rsplit(")", 1)[1].split()[1]
+    told = subprocess.run([sys.argv[4], "sockets", run], capture_output=True, text=True).stdout
+    said["named"] = sum(f"python3[{os.getpid()}]" in line for line in told.splitlines())
+for one in held:
+    one.close()
+again = 0
+for _ in range(1000):
+    try:
+        with socket.create_connection(address, 10) as one:
+            one.sendall(b"x")
+            again += one.recv(1) == b"x"
+    except OSError:
+        time.sleep(0.01)  # The last ones are still being closed.
+    if again == 20:
+        break
+print(*(f"{key}={value}" for key, value in sorted(said.items())), f"again={again}")
+PY
+serve 28461 python3 "$tmp/many.py" 28461
+expect "300 at once: sockets names the program of each" "named=300 stood=300 again=20" \
+  "$(run python3 "$tmp/many.py" "$gateway4" 28461 300 "$switchboard")"
+got=$(ulimit -n 100; timeout 60 "$switchboard" run --host-loopback "${link[@]}" -- python3 "$tmp/many.py" "$gateway4" 28461 95 2>"$tmp/shortage")
+refused=$(printf '%s' "$got" | sed -n 's/^EHOSTUNREACH=\([0-9]*\) stood=[0-9]* again=20$/\1/p')
+if [ "${refused:-0}" -gt 0 ]; then ok "no descriptors left: refused, and well again later" "($refused of 95)"; else bad "no descriptors left: refused, and well again later" "$got"; fi
+expect "no descriptors left: said once" 1 "$(grep -c '^switchboard: refused .*too many open sockets at once (ulimit -n)$' "$tmp/shortage")"
+
 # --- the same as a user without any right ---------------------------------------------------------
 if [ "$(id -u)" = 0 ] && [ -c /dev/net/tun ] && [ -z "${LINK:-}" ]; then
   cp "$switchboard" "$tmp/switchboard" && chmod 755 "$tmp/switchboard"

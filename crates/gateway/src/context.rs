@@ -1,19 +1,18 @@
 //! What every part of a gateway shares.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use switchboard_wire::Protocol;
 use tokio::sync::Notify;
 
 use crate::config::GatewayConfig;
 use crate::dns::Names;
 use crate::forward::Forwards;
-use crate::observer::{
-    Ending, Flow, FlowNumber, Happening, HolderLookup, Observers, Program, Refused, Transport,
-};
+use crate::holders::Holders;
+use crate::observer::{Ending, Flow, FlowNumber, Happening, Observers, Refused, Transport};
 use crate::policy::{Policy, Verdict};
 use crate::recorder::HandshakeRecorder;
 use crate::registry::Registry;
@@ -27,7 +26,7 @@ const HOLDER_GRACE: Duration = Duration::from_millis(50);
 pub(crate) struct Context {
     pub(crate) config: GatewayConfig,
     pub(crate) observers: Observers,
-    pub(crate) holder_lookup: Option<Arc<dyn HolderLookup>>,
+    pub(crate) holders: Arc<Holders>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) registry: Registry,
     pub(crate) recorder: HandshakeRecorder,
@@ -48,16 +47,16 @@ impl Context {
         self.observers.tell(happening);
     }
 
-    /// A flow of the program; its holder is being looked up from here on.
-    pub(crate) fn flow(self: &Arc<Self>, transport: Transport, ends: Ends) -> Arc<Flow> {
+    /// A flow of the program, whose holder is being found out from here on.
+    pub(crate) fn flow(&self, transport: Transport, ends: Ends) -> Arc<Flow> {
         let name = self.names.get(ends.to.ip());
         let flow = self.new_flow(transport, ends, name, false);
-        self.look_up_holder(&flow);
+        self.holders.look_up(&flow);
         flow
     }
 
     /// A flow from outside into the program.
-    pub(crate) fn inward_flow(self: &Arc<Self>, transport: Transport, ends: Ends) -> Arc<Flow> {
+    pub(crate) fn inward_flow(&self, transport: Transport, ends: Ends) -> Arc<Flow> {
         let name = self.names.get(ends.from.ip());
         self.new_flow(transport, ends, name, true)
     }
@@ -77,24 +76,6 @@ impl Context {
         })
     }
 
-    /// Finds out beside everything else who holds the flow's inside socket.
-    pub(crate) fn look_up_holder(self: &Arc<Self>, flow: &Arc<Flow>) {
-        let (Some(lookup), Some(protocol)) = (&self.holder_lookup, flow.transport.protocol())
-        else {
-            flow.set_holder(None);
-            return;
-        };
-        let (inner, outer) = flow.inner_and_outer();
-        let lookup = lookup.clone();
-        let (context, flow) = (self.clone(), flow.clone());
-        tokio::spawn(async move {
-            let found = find(&*lookup, protocol, inner, outer);
-            let found = tokio::time::timeout(context.config.limits.holder_wait, found).await;
-            flow.set_holder(found.ok().flatten());
-            context.tell(&Happening::FlowHeld { flow });
-        });
-    }
-
     /// Whether `flow`'s socket may also talk to `to`: datagram sockets have many peers.
     pub(crate) fn permits(&self, flow: &Flow, to: SocketAddr) -> Verdict {
         let ends = Ends {
@@ -110,9 +91,10 @@ impl Context {
         self.policy.flow(&other)
     }
 
-    /// Waits a moment for the holder: its socket may be gone once the flow is answered.
+    /// Waits a moment for the holder, if that is being asked for: its socket may be gone once
+    /// the flow is answered.
     pub(crate) async fn holder_grace(&self, flow: &Flow) {
-        if !flow.is_holder_known() {
+        if !flow.is_holder_known() && !flow.is_put_off() {
             let _ = tokio::time::timeout(HOLDER_GRACE, flow.holder_known()).await;
         }
     }
@@ -148,14 +130,6 @@ fn bare_flow(transport: Transport, ends: Ends, name: Option<Arc<str>>) -> Flow {
         inward: false,
         holder: OnceLock::new(),
         holder_found: Notify::new(),
+        holder_put_off: AtomicBool::new(false),
     }
-}
-
-async fn find(
-    lookup: &dyn HolderLookup,
-    protocol: Protocol,
-    inner: SocketAddr,
-    outer: SocketAddr,
-) -> Option<Program> {
-    lookup.holder(protocol, inner, outer).await
 }

@@ -17,6 +17,7 @@ use crate::config::{GatewayConfig, HostLoopback};
 use crate::context::Context;
 use crate::dns::{self, Names};
 use crate::forward::{self, Forward, Forwards};
+use crate::holders::Holders;
 use crate::observer::{HolderLookup, Observer, Observers};
 use crate::outside::chunk::ChunkPool;
 use crate::policy::{AllowAll, Policy};
@@ -30,6 +31,7 @@ pub struct GatewayBuilder {
     config: GatewayConfig,
     observers: Observers,
     holder_lookup: Option<Arc<dyn HolderLookup>>,
+    asks_for_each_holder: bool,
     policy: Arc<dyn Policy>,
     recorder: Option<HandshakeRecorder>,
 }
@@ -61,6 +63,14 @@ impl GatewayBuilder {
         self
     }
 
+    /// Has the holder of each flow asked for as it begins, for somebody who tells of every flow.
+    /// Default: of as many as [`Limits::holder_burst`](crate::Limits::holder_burst) and
+    /// [`Limits::holder_pace`](crate::Limits::holder_pace) allow, of the others later.
+    pub fn ask_for_each_holder(mut self) -> Self {
+        self.asks_for_each_holder = true;
+        self
+    }
+
     /// What may leave. Default: [`AllowAll`].
     pub fn policy(mut self, policy: Arc<dyn Policy>) -> Self {
         self.policy = policy;
@@ -81,11 +91,17 @@ impl GatewayBuilder {
     /// A service's address is not one of the network's, or its port is taken.
     pub async fn build(self) -> io::Result<Gateway> {
         let limits = self.config.limits;
+        let holders = Holders::new(
+            self.holder_lookup,
+            self.observers.clone(),
+            self.asks_for_each_holder,
+            &limits,
+        );
         let context = Arc::new(Context {
             observers: self.observers,
-            holder_lookup: self.holder_lookup,
             policy: self.policy,
-            registry: Registry::new(limits),
+            registry: Registry::new(limits, holders.clone()),
+            holders,
             recorder: self
                 .recorder
                 .unwrap_or_else(|| HandshakeRecorder::new(&limits)),
@@ -141,6 +157,7 @@ impl Gateway {
             config: GatewayConfig::default(),
             observers: Observers::default(),
             holder_lookup: None,
+            asks_for_each_holder: false,
             policy: Arc::new(AllowAll),
             recorder: None,
         }

@@ -33,6 +33,7 @@ mod forward;
 mod gateway;
 #[cfg(doctest)]
 mod guide;
+mod holders;
 mod host_network;
 mod ladder;
 pub mod limits;

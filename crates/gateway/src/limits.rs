@@ -9,7 +9,7 @@ pub struct Limits {
     /// them may have. What comes in through a forward is not among them.
     pub flows: Option<usize>,
     /// TCP flows at once, being connected or relayed. Each costs a descriptor, its task (about
-    /// 2 KiB) and, only while octets move, chunks.
+    /// 1 KiB) and, only while octets move, chunks.
     pub tcp_flows: usize,
     /// Connections through all ports of `--localhost` at once. Each costs two descriptors and,
     /// because its octets are copied, 128 KiB; a caller of datagrams one and 64 KiB.
@@ -43,6 +43,13 @@ pub struct Limits {
     pub udp_idle_dns: Duration,
     /// How long a mapping waits for the holder of its socket before it shows as unknown.
     pub holder_wait: Duration,
+    /// Flows whose holder is asked for at once, when they come after a pause. Beyond it only one
+    /// for each [`holder_pace`](Self::holder_pace): the others are asked about later, if their
+    /// flow still lives, or when somebody looks.
+    pub holder_burst: u32,
+    /// How often one more question about a holder is worth its cost, some tenth of a
+    /// millisecond of a processor.
+    pub holder_pace: Duration,
     /// How long the host may take to connect before the flow is given up (Linux: about 127 s).
     pub connect_wait: Duration,
     /// How long one server may take to answer a question before the next is asked.
@@ -75,6 +82,8 @@ impl Default for Limits {
             udp_idle: Duration::from_secs(300),
             udp_idle_dns: Duration::from_secs(30),
             holder_wait: Duration::from_secs(2),
+            holder_burst: 64,
+            holder_pace: Duration::from_millis(20),
             connect_wait: Duration::from_secs(140),
             dns_server_wait: Duration::from_secs(2),
             dns_wait: Duration::from_secs(9),

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -107,6 +108,8 @@ pub struct Flow {
     pub inward: bool,
     pub(crate) holder: OnceLock<Option<Program>>,
     pub(crate) holder_found: Notify,
+    /// Nobody has been asked about the holder yet.
+    pub(crate) holder_put_off: AtomicBool,
 }
 
 impl Flow {
@@ -119,6 +122,20 @@ impl Flow {
             }
             found.await;
         }
+    }
+
+    /// Nobody is asked about the holder for now.
+    pub(crate) fn put_off(&self) {
+        self.holder_put_off.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_put_off(&self) -> bool {
+        self.holder_put_off.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was put off; from now on it is not.
+    pub(crate) fn take_put_off(&self) -> bool {
+        self.holder_put_off.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn set_holder(&self, holder: Option<Program>) {

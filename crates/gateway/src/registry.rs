@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 use switchboard_wire::{Endpoint, Protocol};
 
 use crate::figures::{FarFigures, FarHalf, Halves};
+use crate::holders::Holders;
 use crate::limits::Limits;
 use crate::observer::{Flow, Program, Refused};
 
@@ -331,14 +332,23 @@ impl Table {
 pub struct Registry {
     table: Arc<Mutex<Table>>,
     limits: Limits,
+    holders: Arc<Holders>,
 }
 
 impl Registry {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, holders: Arc<Holders>) -> Self {
         Self {
             table: Arc::default(),
             limits,
+            holders,
         }
+    }
+
+    /// As [`snapshot`](Self::snapshot), for people: the holders of sockets that nobody has been
+    /// asked about yet are found out first, which takes a second at most.
+    pub async fn look(&self) -> Vec<SocketRow> {
+        self.holders.catch_up().await;
+        self.snapshot()
     }
 
     /// Every socket in use, oldest first, then those that are gone, oldest first: bounded by

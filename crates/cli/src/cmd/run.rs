@@ -11,10 +11,12 @@ mod proxy;
 mod published;
 mod record;
 mod refusals;
+mod wakeful;
 mod world;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::thread::CapabilitySet;
 
@@ -24,6 +26,7 @@ use crate::run::{Confinement, Plan, SetupError};
 use crate::{RUN_FAILED, machine, say};
 
 use localhost::Hints;
+use wakeful::Wakeful;
 use world::World;
 
 /// What `run` returns for a program that cannot be executed.
@@ -48,11 +51,13 @@ pub(crate) fn main(flags: &RunFlags) -> u8 {
         Err(error) => return failed(refusal(&error)),
     };
     // Current-thread: one core's cache holds the stack, and CMD has the others.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let ended = match runtime {
-        Ok(runtime) => runtime.block_on(drive(flags, &plan, setup)),
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let wakeful = Wakeful::new();
+    if let Some(wakeful) = &wakeful {
+        wakeful.keep(&mut runtime);
+    }
+    let ended = match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(drive(flags, &plan, setup, wakeful)),
         Err(error) => Err(error.into()),
     };
     match ended {
@@ -77,14 +82,19 @@ impl From<io::Error> for Failed {
 }
 
 /// From a namespace with a link to the end of CMD and of what it sent.
-async fn drive(flags: &RunFlags, plan: &Plan, mut setup: Setup) -> Result<Ended, Failed> {
+async fn drive(
+    flags: &RunFlags,
+    plan: &Plan,
+    mut setup: Setup,
+    wakeful: Option<Arc<Wakeful>>,
+) -> Result<Ended, Failed> {
     // All this while the agent sets up the other end of the link.
     let end = setup
         .take_link()
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     let confinement = Confinement::prepare().map_err(io::Error::other)?;
     let link = LateLink::default();
-    let mut world = World::begin(flags, plan, end, &link).await?;
+    let mut world = World::begin(flags, plan, end, &link, wakeful).await?;
     let ready = setup.wait_until_ready(plan);
     if ready.is_err() {
         for file in world.control_files() {

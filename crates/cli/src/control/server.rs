@@ -154,7 +154,7 @@ async fn run(State(server): State<Server>) -> Json<RunInfo> {
 
 async fn sockets(State(server): State<Server>) -> Json<RunReport> {
     let inside = tokio::time::timeout(INSIDE_WAIT, server.served.inside.sockets()).await;
-    let snapshot = server.served.registry.snapshot();
+    let snapshot = server.served.registry.look().await;
     let rows = snapshot.iter().map(|row| {
         let peer = row.peer.filter(|_| row.peer_name.is_some());
         let found = peer.and_then(|peer| server.served.inside.found_in(peer.ip()));

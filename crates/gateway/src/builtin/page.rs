@@ -1,5 +1,7 @@
 //! What the page shows, before it is text, HTML or JSON.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 use switchboard::TcpInfo;
 use switchboard_wire::line::Layout;
@@ -73,17 +75,15 @@ fn packets<S: Serializer>(lines: &[LadderLine], to: S) -> Result<S::Ok, S::Error
 
 impl Page {
     /// The page for the visitor of `flow`.
-    pub(super) async fn new(context: &Context, flow: &Flow, info: Option<TcpInfo>) -> Self {
-        let wait = context.config.limits.holder_wait;
-        let holder = tokio::time::timeout(wait, flow.holder_known()).await;
-        let holder = holder.ok().flatten().map(ToString::to_string);
+    pub(super) async fn new(context: &Context, flow: &Arc<Flow>, info: Option<TcpInfo>) -> Self {
+        let holder = context.holders.of(flow).await.map(ToString::to_string);
         let (you, this) = (flow.from, flow.to);
         let key = FlowKey {
             protocol: Protocol::Tcp,
             inner: you,
             outer: this,
         };
-        let mut sockets = listed(context.registry.snapshot(), Endpoint::tcp(this));
+        let mut sockets = listed(context.registry.look().await, Endpoint::tcp(this));
         let sockets_not_listed = sockets.len().saturating_sub(ROWS_MAX);
         sockets.truncate(ROWS_MAX);
         Self {

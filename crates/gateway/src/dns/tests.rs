@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::*;
 use crate::config::{DnsServers, GatewayConfig};
 use crate::forward::Forwards;
+use crate::holders::Holders;
 use crate::observer::{Observer, Observers, Transport};
 use crate::policy::{AllowAll, Policy};
 use crate::recorder::HandshakeRecorder;
@@ -50,11 +51,12 @@ fn desk_with(servers: Vec<SocketAddr>, policy: Arc<dyn Policy>) -> Desk {
     let mut observers = Observers::default();
     observers.push(heard.clone());
     let limits = config.limits;
+    let holders = Holders::new(None, Observers::default(), false, &limits);
     let context = Arc::new(Context {
         observers,
-        holder_lookup: None,
         policy,
-        registry: Registry::new(limits),
+        registry: Registry::new(limits, holders.clone()),
+        holders,
         recorder: HandshakeRecorder::new(&limits),
         names: Names::new(limits.names),
         flows: AtomicU64::new(0),

@@ -18,7 +18,7 @@ use crate::destination::caller_inside;
 use crate::observer::{Happening, Refused, Transport};
 use crate::outside::refused;
 use crate::registry::SocketState;
-use crate::tcp_relay::{self, Legs};
+use crate::tcp_relay::{self, Legs, Relayed};
 
 /// Pause after an error of `accept` that will not go away by itself (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -116,14 +116,16 @@ impl Call {
         drop(permit);
         match inside {
             Ok(inside) => {
-                context.look_up_holder(&flow);
+                context.holders.look_up(&flow);
                 let _ = self.stream.set_nodelay(true);
                 let legs = Legs {
                     inside,
                     outside: Arc::new(self.stream),
                 };
                 let elapsed = started.elapsed();
-                tcp_relay::run(context, shared.pool.clone(), legs, (flow, row, elapsed)).await;
+                Relayed::begin(context, shared.pool.clone(), legs, (flow, row, elapsed))
+                    .run(context)
+                    .await;
             }
             Err(error) => {
                 flow.set_holder(None);

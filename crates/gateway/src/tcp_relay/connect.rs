@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::observer::Refused;
@@ -32,7 +33,7 @@ pub(crate) async fn connect_watched(
 
 /// Waits for the far side's answer.
 async fn settle(stream: &TcpStream, to: SocketAddr, wait: Duration) -> Result<(), Refused> {
-    match tokio::time::timeout(wait, stand(stream)).await {
+    match tokio::time::timeout(wait, stand(stream, to)).await {
         Ok(Ok(())) => {
             // From here on ICMP errors are hints, not verdicts (RFC 5461 section 2).
             let _ = want_errors(stream, to, false);
@@ -56,11 +57,22 @@ fn begin(to: SocketAddr) -> io::Result<TcpStream> {
     TcpStream::from_std(socket.into())
 }
 
-async fn stand(stream: &TcpStream) -> io::Result<()> {
-    stream.writable().await?;
-    match stream.take_error()? {
-        Some(error) => Err(error),
-        None => Ok(()),
+/// Waits until the connection stands. Asking again is how `connect(2)` says what came of it, and
+/// to the own machine it stands by then as a rule: its kernel answers while it is being asked.
+async fn stand(stream: &TcpStream, to: SocketAddr) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let to = to.into();
+    let ask = || match socket.connect(&to) {
+        Err(error) if error.raw_os_error() == Some(libc::EALREADY) => {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        said => said,
+    };
+    match ask() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            stream.async_io(Interest::WRITABLE, ask).await
+        }
+        said => said,
     }
 }
 

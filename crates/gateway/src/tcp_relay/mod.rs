@@ -22,7 +22,7 @@ use crate::registry::{LiveRow, SocketState};
 
 pub(crate) use connect::connect;
 use connect::connect_watched;
-use pump::Pump;
+use pump::{Pump, Stop};
 
 /// Octets that a flow's inside leg may keep of what the outside sent. The link is short:
 /// tens of microseconds and a few Gbit/s need well under this.
@@ -45,6 +45,19 @@ pub(crate) fn inside_options() -> TcpOptions {
 
 /// Takes one flow of the program from its first packet to its end.
 pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: IncomingTcp) {
+    // What answering takes is given back before the flow settles down: thousands may idle.
+    let stands = Box::pin(answer(&context, pool, incoming)).await;
+    if let Some(relayed) = stands {
+        relayed.run(&context).await;
+    }
+}
+
+/// Answers the caller as the outside does; something to relay only if it said yes.
+async fn answer(
+    context: &Arc<Context>,
+    pool: ChunkPool,
+    incoming: IncomingTcp,
+) -> Option<Box<Relayed>> {
     let started = Instant::now();
     let ends = Ends {
         from: incoming.remote(),
@@ -56,13 +69,15 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
     let mut row = context
         .registry
         .add_flow(&flow, Protocol::Tcp, SocketState::SynSent);
+
     let outside = tokio::select! {
         biased;
-        outside = reach(&context, &flow, &row) => outside,
+        outside = reach(context, &flow, &row) => outside,
         () = incoming.expired() => {
             row.end_as(SocketState::NoAnswer);
             let elapsed = started.elapsed();
-            return context.tell(&Happening::FlowAbandoned { flow, elapsed });
+            context.tell(&Happening::FlowAbandoned { flow, elapsed });
+            return None;
         }
     };
     let outside = match outside {
@@ -77,7 +92,8 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
                 // Held until the caller gives up, so that its repeated SYNs are no new flows.
                 incoming.expired().await;
             }
-            return incoming.refuse(refusal);
+            incoming.refuse(refusal);
+            return None;
         }
     };
     let inside = match incoming.accept_with(inside_options()) {
@@ -87,17 +103,17 @@ pub(crate) async fn relay(context: Arc<Context>, pool: ChunkPool, incoming: Inco
             tracing::debug!(from = %flow.from, %error, "flow gone before it was accepted");
             row.end_as(SocketState::NoAnswer);
             let elapsed = started.elapsed();
-            return context.tell(&Happening::FlowAbandoned { flow, elapsed });
+            context.tell(&Happening::FlowAbandoned { flow, elapsed });
+            return None;
         }
     };
-    let elapsed = started.elapsed();
-    run(
-        &context,
+    let told = (flow, row, started.elapsed());
+    Some(Relayed::begin(
+        context,
         pool,
         Legs { inside, outside },
-        (flow, row, elapsed),
-    )
-    .await;
+        told,
+    ))
 }
 
 /// The outside connection of a flow, or why there is none.
@@ -125,45 +141,76 @@ pub(crate) struct Legs {
     pub(crate) outside: Arc<HostStream>,
 }
 
-/// Moves octets until the conversation is over.
-pub(crate) async fn run(
-    context: &Arc<Context>,
-    pool: ChunkPool,
-    legs: Legs,
-    (flow, mut row, elapsed): (Arc<Flow>, LiveRow, Duration),
-) {
-    let stood = Instant::now();
-    let (inside, outside) = (Arc::new(legs.inside), legs.outside);
-    context.tell(&Happening::FlowConnected {
-        flow: flow.clone(),
-        outside: outside.local_addr().ok(),
-        elapsed,
-    });
-    row.set_state(SocketState::Established);
-    row.set_far(Arc::new(FlowSockets {
-        host: Arc::downgrade(&outside),
-        inside: Arc::downgrade(&inside),
-    }));
-    let limits = context.config.limits;
-    let mut pump = Pump::new(inside, outside, pool, &limits);
-    let stop = pump.run(&row).await;
-    let how = pump.finish(stop).await;
-    row.set_figures(pump.figures());
-    let (received, sent) = row.octets();
-    row.end_as(match how {
-        Ending::Finished => SocketState::TimeWait,
-        Ending::ResetOutside | Ending::ResetInside => SocketState::Reset,
-        Ending::TimedOut => SocketState::NoAnswer,
-        Ending::HostFailed(_) => SocketState::Done,
-    });
-    drop(pump);
-    context.tell(&Happening::FlowEnded {
-        flow,
-        how,
-        received,
-        sent,
-        elapsed: stood.elapsed(),
-    });
+/// A flow that stands: in a box, because whoever waits for it holds it in a task that idles.
+pub(crate) struct Relayed {
+    pump: Pump,
+    flow: Arc<Flow>,
+    row: LiveRow,
+    stood: Instant,
+}
+
+impl Relayed {
+    /// Both ends know that it stands; `elapsed` is what that took.
+    pub(crate) fn begin(
+        context: &Context,
+        pool: ChunkPool,
+        legs: Legs,
+        (flow, row, elapsed): (Arc<Flow>, LiveRow, Duration),
+    ) -> Box<Self> {
+        let (inside, outside) = (Arc::new(legs.inside), legs.outside);
+        context.tell(&Happening::FlowConnected {
+            flow: flow.clone(),
+            outside: outside.local_addr().ok(),
+            elapsed,
+        });
+        row.set_state(SocketState::Established);
+        row.set_far(Arc::new(FlowSockets {
+            host: Arc::downgrade(&outside),
+            inside: Arc::downgrade(&inside),
+        }));
+        let limits = context.config.limits;
+        Box::new(Self {
+            pump: Pump::new(inside, outside, pool, &limits),
+            flow,
+            row,
+            stood: Instant::now(),
+        })
+    }
+
+    /// Moves octets until the conversation is over.
+    pub(crate) async fn run(mut self: Box<Self>, context: &Context) {
+        let how = match self.pump.run(&self.row).await {
+            Stop::Finished => Ending::Finished,
+            // Rare, and may take its time.
+            stop => Box::pin(self.pump.finish(stop)).await,
+        };
+        self.end(context, how);
+    }
+
+    fn end(self, context: &Context, how: Ending) {
+        let Self {
+            pump,
+            flow,
+            mut row,
+            stood,
+        } = self;
+        row.set_figures(pump.figures());
+        let (received, sent) = row.octets();
+        row.end_as(match how {
+            Ending::Finished => SocketState::TimeWait,
+            Ending::ResetOutside | Ending::ResetInside => SocketState::Reset,
+            Ending::TimedOut => SocketState::NoAnswer,
+            Ending::HostFailed(_) => SocketState::Done,
+        });
+        drop(pump);
+        context.tell(&Happening::FlowEnded {
+            flow,
+            how,
+            received,
+            sent,
+            elapsed: stood.elapsed(),
+        });
+    }
 }
 
 /// What a row shows of a flow that was turned away.
@@ -174,5 +221,22 @@ pub(crate) fn ended_state(why: &Refused) -> SocketState {
         | Refused::HostUnreachable { .. }
         | Refused::OtherUnreachable { .. } => SocketState::Unreachable,
         _ => SocketState::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Octets of the future that `make` makes.
+    fn size<A, B, C, F>(_make: fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_flow_that_idles_is_a_small_task() {
+        let (task, relayed) = (size(relay), size_of::<Relayed>());
+        println!("task {task}, relayed {relayed}");
+        assert!(task + relayed <= 1_024, "{task} + {relayed} octets");
     }
 }

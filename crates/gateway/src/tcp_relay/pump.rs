@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -36,6 +36,16 @@ const DRAIN: Duration = Duration::from_secs(1);
 
 /// How often it is looked at meanwhile.
 const DRAIN_STEP: Duration = Duration::from_millis(1);
+
+/// The end of the program's leg, and its error. Boxed: of most flows nobody waits for it.
+type Lost = Pin<Box<dyn Future<Output = io::Result<Option<io::Error>>> + Send>>;
+
+fn lost_inside(inside: Arc<InsideStream>) -> Lost {
+    Box::pin(async move {
+        let _ = inside.closed().await;
+        inside.take_error()
+    })
+}
 
 /// Why octets stopped moving.
 #[derive(Debug)]
@@ -115,11 +125,7 @@ impl Pump {
 
     /// Moves octets until something ends it.
     pub(super) async fn run(&mut self, row: &LiveRow) -> Stop {
-        let inside = self.inside.clone();
-        let mut lost = pin!(async move {
-            let _ = inside.closed().await;
-            inside.take_error()
-        });
+        let mut lost: Option<Lost> = None;
         poll_fn(|cx| {
             if let Poll::Ready(stop) = self.poll(cx, row) {
                 return Poll::Ready(stop);
@@ -128,6 +134,7 @@ impl Pump {
                 return Poll::Pending;
             }
             // Nothing is read inside any more, so a reset would go unseen.
+            let lost = lost.get_or_insert_with(|| lost_inside(self.inside.clone()));
             match ready!(lost.as_mut().poll(cx)) {
                 Ok(None) => Poll::Ready(Stop::Finished),
                 Ok(Some(error)) | Err(error) => Poll::Ready(Stop::Inside(error)),

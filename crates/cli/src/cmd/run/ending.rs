@@ -48,11 +48,13 @@ pub(super) async fn let_it_arrive(start: &Start, world: &World) {
 
 /// Whether a socket of a program that has ended still has its end to be told to the far side.
 fn still_sends(row: &SocketRow, elapsed: Duration) -> bool {
-    let open = matches!(row.state, SocketState::Established | SocketState::CloseWait);
+    if !matches!(row.state, SocketState::Established | SocketState::CloseWait) {
+        return false;
+    }
     let ended = match row.pid {
         Some(pid) => !Path::new(&format!("/proc/{pid}")).exists(),
         None => elapsed < PATIENCE_UNKNOWN,
     };
     let ours = matches!(row.program, switchboard_gateway::Holder::BuiltIn);
-    open && ended && !ours
+    ended && !ours
 }

@@ -20,6 +20,7 @@ use super::onlooker::Recorder;
 use super::published::Published;
 use super::record::Recording;
 use super::refusals::Refusals;
+use super::wakeful::Wakeful;
 use crate::control::{self, ServeError, Served};
 use crate::flags::RunFlags;
 use crate::flags::ports::{PortMap, PublishFlag};
@@ -48,12 +49,17 @@ impl World {
         plan: &Plan,
         end: LinkEnd,
         link: &LateLink,
+        wakeful: Option<Arc<Wakeful>>,
     ) -> io::Result<Self> {
         let watch = end.try_clone()?;
         let config = config(flags, &plan.network);
         let clock = Clock::start();
         let recorder = HandshakeRecorder::new(&config.limits);
         let mut sinks: Vec<Box<dyn PacketSink>> = vec![Box::new(Recorder(recorder.clone()))];
+        if let Some(wakeful) = wakeful {
+            sinks.push(Box::new(wakeful.pulse()));
+            tokio::spawn(wakeful.run());
+        }
         let mut recording = None;
         if let Some(path) = &flags.see.record {
             let (begun, sink) = Recording::begin(path)?;
@@ -75,6 +81,9 @@ impl World {
             .observer(found.clone())
             .observer(refusals.clone())
             .holder_lookup(Arc::new(link.clone()));
+        if flags.see.explain || flags.see.record.is_some() {
+            builder = builder.ask_for_each_holder();
+        }
         let explainer = flags.see.explain.then(|| Explainer::start(recorder, own));
         if let Some(explainer) = &explainer {
             builder = builder.observer(explainer.listener());
