@@ -105,10 +105,13 @@ async fn stand(stream: &TcpStream, to: SocketAddr) -> io::Result<()> {
     let socket = SockRef::from(stream);
     let to = to.into();
     let ask = || match socket.connect(&to) {
-        Err(error) if error.raw_os_error() == Some(libc::EALREADY) => {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-        said => said,
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EALREADY) => Err(io::ErrorKind::WouldBlock.into()),
+            // Its answer was taken by the first call already.
+            Some(libc::EISCONN) => Ok(()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
     };
     match ask() {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
