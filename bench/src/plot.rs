@@ -15,8 +15,8 @@ const COLOURS: [&str; 6] = [
 
 const WIDTH: f64 = 1000.0;
 /// Where the names of the rows end and the axis begins.
-const LEFT: f64 = 400.0;
-const RIGHT: f64 = 960.0;
+const LEFT: f64 = 440.0;
+const RIGHT: f64 = 965.0;
 const TOP: f64 = 150.0;
 const BAND: f64 = 24.0;
 

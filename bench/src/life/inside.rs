@@ -94,8 +94,10 @@ pub(crate) fn run(flags: &Flags) -> io::Result<()> {
         inside.turn()?;
     }
     let start = Instant::now();
-    while inside.living > 0 && start.elapsed() < PATIENCE {
-        inside.end_oldest();
+    while inside.living > 0 && start.elapsed() < PATIENCE * 2 {
+        for _ in 0..100 {
+            inside.end_oldest();
+        }
         inside.turn()?;
     }
     if inside.living > 0 {

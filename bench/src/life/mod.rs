@@ -9,7 +9,7 @@ mod outside;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,9 @@ impl Tally {
 /// Growth of the relay between a sixth of the time and its end that is no leak.
 const SLACK: f64 = 1.1;
 const SLACK_OCTETS: u64 = 4 << 20;
+
+/// Descriptors more than before that are no leak: the control socket's callers come and go.
+const SPARE: usize = 8;
 
 /// How long the last flows may take to end, and a launcher to start.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -141,12 +144,21 @@ fn watch(
         samples.push(helper.resident());
     }
     let listed = established(switchboard);
-    let said = running.line(PATIENCE + sixth)?;
+    let said = running.line(PATIENCE * 2 + sixth)?;
     let inside: Tally = serde_json::from_str(&said).map_err(|error| format!("{error}: {said}"))?;
-    // What was killed last is gone outside a moment later.
-    thread::sleep(Duration::from_secs(2));
-    let left = established(switchboard);
-    let (memory_after, descriptors_after) = (helper.resident(), helper.descriptors());
+    // What was killed last is gone outside a moment later, on a busy machine seconds later.
+    let deadline = Instant::now() + PATIENCE;
+    let (mut left, mut descriptors_after);
+    loop {
+        thread::sleep(Duration::from_secs(1));
+        left = established(switchboard);
+        descriptors_after = helper.descriptors();
+        let is_clean = left.unwrap_or(0) == 0 && descriptors_after <= descriptors + SPARE;
+        if is_clean || Instant::now() > deadline {
+            break;
+        }
+    }
+    let memory_after = helper.resident();
     progress("");
     running.tell("end")?;
 
@@ -205,7 +217,7 @@ fn watch(
             mib(last)
         ));
     }
-    if descriptors_after > descriptors + 8 {
+    if descriptors_after > descriptors + SPARE {
         wrong.push(format!(
             "descriptors grow from {descriptors} to {descriptors_after}"
         ));

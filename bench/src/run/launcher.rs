@@ -121,7 +121,10 @@ impl Launcher {
                 command.arg(&self.path).args(["--quiet", "--config-net"]);
             }
             Kind::Tun2proxy => {
-                command.arg(&self.path).args(["--unshare", "-v", "off"]);
+                // Its own `--setup` takes the proxy on the host's loopback for a loop.
+                command
+                    .arg(&self.path)
+                    .args(["--unshare", "--tun", "tun0", "-v", "off"]);
                 command.args(["--max-sessions", "20000"]);
                 command.args(["--proxy", &format!("socks5://127.0.0.1:{proxy}")]);
             }
@@ -143,6 +146,15 @@ impl Launcher {
             };
         }
         command.arg("--");
+        if self.kind == Kind::Tun2proxy {
+            let script = format!(
+                "until ip link show tun0 >/dev/null 2>&1; do sleep 0.05; done; \
+                 ip address add 10.0.0.33/24 dev tun0 && ip link set tun0 mtu {} up && \
+                 ip route add default dev tun0 && exec \"$@\"",
+                order.mtu.unwrap_or(1_500)
+            );
+            command.args(["sh", "-c", &script, "sh"]);
+        }
     }
 
     /// slirp4netns joins a namespace that somebody else has made; the program starts once the
