@@ -388,6 +388,39 @@ async fn a_forwarded_port_reaches_the_program_and_its_refusals_come_out() {
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
+/// What was sent as urgent is not lost on the way, in either direction of asking (RFC 6093: in line).
+#[tokio::test]
+async fn urgent_octets_come_in_line() {
+    async fn say(mut stream: tokio::net::TcpStream) {
+        stream.write_all(b"abc").await.unwrap();
+        let urgent = socket2::SockRef::from(&stream).send_out_of_band(b"!");
+        assert_eq!(urgent.unwrap(), 1);
+        stream.write_all(b"def").await.unwrap();
+        stream.shutdown().await.unwrap();
+    }
+    async fn hear(mut stream: TcpStream) {
+        let mut got = String::new();
+        within(SOON, stream.read_to_string(&mut got)).await.unwrap();
+        assert_eq!(got, "abc!def");
+    }
+    let world = world().await;
+    let (listener, address) = loopback().await;
+    let server = tokio::spawn(async move { say(listener.accept().await.unwrap().0).await });
+    hear(world.program.tcp_connect(inside(address)).await.unwrap()).await;
+    server.await.unwrap();
+
+    let server = world.program.tcp_listen("0.0.0.0:80").await.unwrap();
+    let forward = Forward {
+        protocol: Protocol::Tcp,
+        listen: "127.0.0.1:0".parse().unwrap(),
+        target: "10.0.2.100:80".parse().unwrap(),
+    };
+    let published = world.gateway.forward(forward).await.unwrap();
+    let caller = tokio::net::TcpStream::connect(published).await.unwrap();
+    let (stream, _): (TcpStream, _) = within(SOON, server.accept()).await.unwrap();
+    tokio::join!(say(caller), hear(stream));
+}
+
 #[tokio::test]
 async fn a_listener_inside_reaches_the_hosts_loopback() {
     let world = world().await;

@@ -39,6 +39,7 @@ pub(crate) fn serve_inside(
     port: u16,
 ) -> io::Result<InsideListener> {
     listener.set_nonblocking(true)?;
+    SockRef::from(&listener).set_out_of_band_inline(true)?;
     let listener = TcpListener::from_std(listener)?;
     let serving = tokio::spawn(async move {
         let mut tasks = JoinSet::new();

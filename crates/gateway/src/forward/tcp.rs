@@ -32,6 +32,8 @@ pub(super) async fn open(
     closing: Closing,
 ) -> io::Result<SocketAddr> {
     let socket = super::bind(socket2::Type::STREAM, forward.listen)?;
+    // Its connections inherit it: an octet sent as urgent comes in line, not beside it.
+    socket.set_out_of_band_inline(true)?;
     socket.listen(BACKLOG)?;
     let listener = TcpListener::from_std(socket.into())?;
     let bound = listener.local_addr()?;

@@ -69,6 +69,8 @@ fn begin(to: SocketAddr, header: Header) -> io::Result<TcpStream> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(to), kind, Some(socket2::Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
+    // Or an octet sent as urgent would be missing from what is read.
+    socket.set_out_of_band_inline(true)?;
     want_errors(&socket, to, true)?;
     set_header(&socket, to, header);
     match socket.connect(&to.into()) {
