@@ -3,8 +3,8 @@
 mod craft;
 mod property;
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
-use std::vec::Vec;
 
 use switchboard_wire::icmp::v4::{Icmpv4Header, Icmpv4Message, time_exceeded, unreachable};
 use switchboard_wire::icmp::v6::{Icmpv6Header, Icmpv6Message};

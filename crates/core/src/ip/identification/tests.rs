@@ -1,5 +1,5 @@
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use alloc::collections::BTreeSet;
+use core::net::Ipv4Addr;
 
 use super::*;
 

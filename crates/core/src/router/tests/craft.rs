@@ -1,8 +1,8 @@
 //! Packets by hand.
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::num::NonZeroU16;
-use std::vec::Vec;
 
 use switchboard_wire::icmp::Echo;
 use switchboard_wire::icmp::v4::Icmpv4Header;

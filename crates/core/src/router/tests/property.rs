@@ -1,7 +1,7 @@
 //! Whatever comes in: no panic, one hop less, nothing longer than the link takes.
 
+use alloc::vec::Vec;
 use core::num::NonZeroU16;
-use std::vec::Vec;
 
 use proptest::prelude::*;
 use switchboard_wire::{Checksum, IpPacket, RxPacket, offload};

@@ -1,6 +1,6 @@
 //! Cookies kept, replaced, forgotten; failures remembered.
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 use super::*;
 

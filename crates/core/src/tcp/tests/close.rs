@@ -1,9 +1,9 @@
 //! Closing: RFC 9293 sections 3.6 and 3.10.4; bugs 3, 4 and 18.
 
-use std::boxed::Box;
-use std::time::Duration;
-use std::vec;
-use std::vec::Vec;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::harness::{From, MS, Pair, Peer, Setup, Solo};
 use crate::config::Linger;

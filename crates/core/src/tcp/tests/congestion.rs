@@ -1,6 +1,6 @@
 //! Congestion control: RFC 5681, RFC 6928, RFC 7661, RFC 9438.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use proptest::prelude::*;
 use switchboard_wire::Instant;

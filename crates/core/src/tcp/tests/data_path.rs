@@ -1,8 +1,8 @@
 //! How octets travel: no copies, super-segments, growth on demand (DESIGN section 4).
 
-use std::time::Duration;
-use std::vec;
-use std::vec::Vec;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 use switchboard_wire::packet::PAYLOAD_SLICES_MAX;

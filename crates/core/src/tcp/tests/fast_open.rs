@@ -1,7 +1,7 @@
 //! Fast Open, the client's side (RFC 7413): what the ladders cannot claim, and a sweep of faults.
 
-use std::time::Duration;
-use std::vec::Vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 use switchboard_wire::tcp::{FastOpen, FastOpenCookie};

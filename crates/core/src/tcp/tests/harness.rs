@@ -1,14 +1,14 @@
 //! Two ways to drive connections: a [`Pair`] joined by a link that a test controls, and a
 //! [`Solo`] whose peer is written by hand, segment by segment.
 
-use std::boxed::Box;
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::num::NonZeroU16;
-use std::string::String;
-use std::sync::Arc;
-use std::time::Duration;
-use std::vec::Vec;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::num::NonZeroU16;
+use core::time::Duration;
 
 use bytes::Bytes;
 use switchboard_wire::Instant;
@@ -436,7 +436,7 @@ impl Pair {
 
     /// The end of the log, for a panic's message.
     pub(super) fn tail(&self) -> String {
-        use std::fmt::Write;
+        use core::fmt::Write;
         let mut text = String::new();
         for (at, from, wire) in self.log.iter().rev().take(30).rev() {
             let _ = writeln!(

@@ -1,9 +1,9 @@
 //! Loss recovery without SACK: RFC 5681, RFC 6582, RFC 3042, RFC 6298.
 
-use std::boxed::Box;
-use std::time::Duration;
-use std::vec;
-use std::vec::Vec;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::harness::{From, MS, Pair, Peer, Setup, Solo, Wire, pattern};
 use crate::config::CongestionControl;

@@ -1,6 +1,6 @@
 //! What a connection costs (DESIGN section 4: an idle connection holds no buffers).
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::harness::{Pair, Setup, pattern};
 use crate::tcp::connection::Connection;

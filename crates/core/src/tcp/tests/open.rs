@@ -1,7 +1,7 @@
 //! Opening: RFC 9293 sections 3.5, 3.10.7.2 to 3.10.7.4; RFC 7323 section 2; RFC 6298 section 5.7.
 
-use std::time::Duration;
-use std::vec;
+use alloc::vec;
+use core::time::Duration;
 
 use super::harness::{From, MS, Pair, Peer, Setup, Solo};
 use crate::error::{ConnectError, Lost, Unreachable};

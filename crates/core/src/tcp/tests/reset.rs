@@ -1,6 +1,6 @@
 //! RFC 5961, RFC 9293 section 3.10.7: what resets a connection, and what does not. Bugs 5 and 6.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::harness::{MS, Pair, Peer, Setup, Solo};
 use crate::error::{Lost, Unreachable};

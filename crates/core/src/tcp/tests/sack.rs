@@ -1,7 +1,7 @@
 //! SACK, both ways: RFC 2018, RFC 2883, RFC 6675; bug 9.
 
-use std::time::Duration;
-use std::vec::Vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use proptest::prelude::*;
 

@@ -1,10 +1,10 @@
 //! Transfers over links that lose, repeat and reorder: whatever is acknowledged arrives once,
 //! in order, and both ends finish.
 
-use std::boxed::Box;
-use std::time::Duration;
-use std::vec;
-use std::vec::Vec;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::harness::{Dice, MS, Pair, Setup, pattern};
 use crate::config::CongestionControl;

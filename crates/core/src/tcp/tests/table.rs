@@ -1,7 +1,7 @@
 //! Every state and every event in one table: a changed transition is a changed line.
 
-use std::fmt::Write;
-use std::string::String;
+use alloc::string::String;
+use core::fmt::Write;
 
 use super::harness::{Peer, Setup, Solo};
 use crate::socket::Shutdown;

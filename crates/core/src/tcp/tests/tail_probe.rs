@@ -1,7 +1,7 @@
 //! Tail loss probes and what they mean for the congestion window (RFC 8985 section 7.4). What
 //! they look like on the wire stands in `ladders/loss/tail_probe_*`.
 
-use std::time::Duration;
+use core::time::Duration;
 
 use super::harness::{Peer, Setup, Solo, pattern};
 use crate::tcp::*;

@@ -1,9 +1,9 @@
 //! Timers: RFC 6298, RFC 9293 sections 3.8.3, 3.8.4 and 3.8.6.3; bugs 10, 14, 17 and 20.
 
-use std::boxed::Box;
-use std::time::Duration;
-use std::vec;
-use std::vec::Vec;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use switchboard_wire::Instant;
 

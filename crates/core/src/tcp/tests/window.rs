@@ -1,9 +1,9 @@
 //! Windows, both ways: RFC 9293 sections 3.8.6 to 3.8.6.2; bugs 1, 2, 7, 12, 19 and 21.
 
-use std::boxed::Box;
-use std::time::Duration;
-use std::vec;
-use std::vec::Vec;
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::harness::{From, MS, Pair, Peer, Setup, Solo, pattern};
 use crate::error::Lost;
