@@ -96,6 +96,22 @@ impl Pool {
         }
     }
 
+    /// Reads once from `fd` into a slot: up to `max` octets.
+    #[cfg(all(target_os = "linux", feature = "tun"))]
+    pub(crate) fn read(
+        &mut self,
+        fd: impl std::os::fd::AsFd,
+        max: usize,
+    ) -> Result<Slice, rustix::io::Errno> {
+        let buffer = self.room(max);
+        let room = &mut buffer.spare_capacity_mut()[..max];
+        let len = rustix::io::read(fd, room)?.0.len();
+        // SAFETY: `read` has initialised the first `len` octets of the spare capacity, which the
+        // buffer's length begins at: it is empty.
+        unsafe { buffer.set_len(len) };
+        Ok(self.split())
+    }
+
     /// Joins `parts` in a slot: the one copy of a packet that changes hands in memory.
     pub(crate) fn join<'a>(&mut self, len: usize, parts: impl Iterator<Item = &'a [u8]>) -> Slice {
         let buffer = self.room(len);

@@ -126,20 +126,14 @@ impl Tun {
 
     /// Reads one packet without waiting.
     fn read(&mut self, arrived: Instant) -> io::Result<Read> {
-        let buffer = self.pool.room(self.read_max);
-        let room = buffer.spare_capacity_mut();
-        let room = &mut room[..self.read_max];
-        let len = match rustix::io::read(self.fd.get_ref(), room) {
-            Ok((filled, _)) => filled.len(),
+        let mut slice = match self.pool.read(self.fd.get_ref(), self.read_max) {
+            Ok(slice) => slice,
             Err(Errno::AGAIN) => return Ok(Read::Empty),
             Err(Errno::INTR) => return Ok(Read::Skip),
             // The namespace has ended, or the interface was deleted.
             Err(Errno::BADFD | Errno::NODEV) => return Ok(Read::Gone),
             Err(error) => return Err(error.into()),
         };
-        // SAFETY: `read` has initialised the first `len` octets of the spare capacity.
-        unsafe { buffer.set_len(len) };
-        let mut slice = self.pool.split();
         let received = match self.agreed.header_len {
             0 => Received {
                 checksum: Checksum::Unknown,

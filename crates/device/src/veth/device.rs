@@ -121,11 +121,8 @@ impl Veth {
         let Some(socket) = self.sockets.get(self.place.at()) else {
             return Ok(Read::Gone);
         };
-        let buffer = self.pool.room(READ_MAX);
-        let room = buffer.spare_capacity_mut();
-        let room = &mut room[..READ_MAX];
-        let len = match rustix::io::read(socket.get_ref(), room) {
-            Ok((filled, _)) => filled.len(),
+        let mut slice = match self.pool.read(socket.get_ref(), READ_MAX) {
+            Ok(slice) => slice,
             Err(Errno::AGAIN) => return Ok(Read::Empty),
             Err(Errno::INTR) => return Ok(Read::Skip),
             // The namespace of the other end has ended, or either interface was deleted.
@@ -136,11 +133,8 @@ impl Veth {
             }
             Err(error) => return Err(error.into()),
         };
-        // SAFETY: `read` has initialised the first `len` octets of the spare capacity.
-        unsafe { buffer.set_len(len) };
-        let mut slice = self.pool.split();
         let received = match slice.bytes.get(..HEADERS_LEN).and_then(virtio::parse) {
-            Some(received) if len > HEADERS_LEN => received,
+            Some(received) if slice.bytes.len() > HEADERS_LEN => received,
             _ => {
                 self.drops.truncated += 1;
                 return Ok(Read::Skip);
