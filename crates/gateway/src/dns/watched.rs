@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::registry::lock;
 
 /// How often the file's date is looked at.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Octets of a file that are read; lists of blocked names have some megabytes.
 const OCTETS_MAX: u64 = 16 << 20;
@@ -44,9 +44,13 @@ impl<T> Watched<T> {
 
     /// What it says. What cannot be read any more stays as it was.
     pub(super) fn get(&self) -> Arc<T> {
+        self.get_at(Instant::now())
+    }
+
+    fn get_at(&self, now: Instant) -> Arc<T> {
         let mut seen = lock(&self.seen);
-        if seen.looked.elapsed() >= LOOK_AGAIN {
-            seen.looked = Instant::now();
+        if now.saturating_duration_since(seen.looked) >= LOOK_AGAIN {
+            seen.looked = now;
             let modified = modified(&self.path);
             if modified.is_some()
                 && modified != seen.modified
@@ -83,11 +87,13 @@ mod tests {
         let watched = Watched::new(&path, str::to_owned);
         assert_eq!(*watched.get(), "one");
         std::fs::write(&path, "two").unwrap();
-        std::thread::sleep(LOOK_AGAIN + Duration::from_millis(100));
-        assert_eq!(*watched.get(), "two");
+        // Both may have been written in one tick of the clock of file systems.
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() + LOOK_AGAIN).unwrap();
+        let later = Instant::now() + LOOK_AGAIN;
+        assert_eq!(*watched.get_at(later), "two");
         std::fs::remove_file(&path).unwrap();
-        std::thread::sleep(LOOK_AGAIN + Duration::from_millis(100));
-        assert_eq!(*watched.get(), "two");
+        assert_eq!(*watched.get_at(later + LOOK_AGAIN), "two");
     }
 
     #[test]

@@ -155,7 +155,11 @@ mod tests {
             let socket = UdpSocket::bind((loopback, 0)).unwrap();
             want_errors(&socket, to, true).unwrap();
             socket.send_to(b"anyone there?", to).unwrap();
-            std::thread::sleep(Duration::from_millis(20));
+            socket
+                .set_read_timeout(Some(Duration::from_secs(2)))
+                .unwrap();
+            let refused = socket.recv(&mut [0]).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
             let error = read_error_queue(&socket).unwrap();
             assert_eq!(error.why, Some(Unreachable::Port));
             assert_eq!(error.offender, Some(loopback));
